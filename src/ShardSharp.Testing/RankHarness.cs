@@ -1,0 +1,78 @@
+using System.Runtime.ExceptionServices;
+using ShardSharp.Communication;
+using ShardSharp.Communication.Local;
+
+namespace ShardSharp.Testing;
+
+/// <summary>Runs a piece of a program on several ranks at once, inside a test.</summary>
+public static class RankHarness
+{
+    /// <summary>Runs <paramref name="program"/> on every rank and throws what the first rank to fail threw.</summary>
+    /// <param name="ranks">Number of ranks.</param>
+    /// <param name="program">What each rank does with the group of all ranks, which is disposed afterwards.</param>
+    /// <param name="options">Backend, deadline and delays; the defaults if null.</param>
+    public static void Run(int ranks, Action<ProcessGroup> program, RankHarnessOptions? options = null)
+    {
+        var failures = Capture(ranks, program, options);
+        if (failures.Count > 0)
+            ExceptionDispatchInfo.Throw(failures[0].Failure);
+    }
+
+    /// <summary>Runs <paramref name="program"/> on every rank and returns every rank's result, in rank order.</summary>
+    /// <typeparam name="T">Type of a rank's result.</typeparam>
+    /// <inheritdoc cref="Run(int, Action{ProcessGroup}, RankHarnessOptions?)"/>
+    public static T[] Run<T>(int ranks, Func<ProcessGroup, T> program, RankHarnessOptions? options = null)
+    {
+        var results = new T[ranks];
+        Run(ranks, group => { results[group.Rank] = program(group); }, options);
+        return results;
+    }
+
+    /// <summary>Runs <paramref name="program"/> on every rank and returns what the ranks threw, the first to fail first.</summary>
+    /// <inheritdoc cref="Run(int, Action{ProcessGroup}, RankHarnessOptions?)"/>
+    public static IReadOnlyList<(int Rank, Exception Failure)> Capture(
+        int ranks, Action<ProcessGroup> program, RankHarnessOptions? options = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(ranks, 1);
+        options ??= new RankHarnessOptions();
+        var terms = new RunTerms(options.Deadline, options.Deadline, options.CreateDisturbance(ranks));
+        var join = CreateJoin(ranks, options.Backend, terms);
+        var failures = new List<(int, Exception)>();
+        var threads = Enumerable.Range(0, ranks).Select(rank => new Thread(() => RunRank(rank), MaximumStack) { Name = $"rank {rank}" });
+        var started = threads.ToList();
+        started.ForEach(thread => thread.Start());
+        started.ForEach(thread => thread.Join());
+        return failures;
+
+        void RunRank(int rank)
+        {
+            LocalWorld? world = null;
+            try
+            {
+                world = join(rank);
+                program(world.Group);
+            }
+            catch (Exception failure)
+            {
+                lock (failures)
+                    failures.Add((rank, failure));
+                world?.Roster.Fail($"Rank {rank} failed: {failure.Message}");
+            }
+            finally
+            {
+                world?.Group.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Models recurse deeply in backward; the default stack of a thread is small on some systems.</summary>
+    private const int MaximumStack = 16 * 1024 * 1024;
+
+    private static Func<int, LocalWorld> CreateJoin(int ranks, RankBackend backend, RunTerms terms)
+    {
+        if (backend == RankBackend.Threads)
+            return new ThreadRendezvous(ranks, terms).Join;
+        var job = Guid.NewGuid().ToString("N");
+        return rank => new SharedMemoryRendezvous(job, ranks, terms).Join(rank);
+    }
+}

@@ -1,0 +1,29 @@
+using static TorchSharp.torch;
+
+namespace ShardSharp.Communication;
+
+/// <summary>One operation on a group as one rank asks for it: what every backend executes.</summary>
+/// <param name="Kind">The operation.</param>
+/// <param name="ElementType">Element type; bytes for control messages.</param>
+/// <param name="Input">What this rank contributes; empty where it contributes nothing.</param>
+/// <param name="Output">Where the result goes; may be <paramref name="Input"/> itself; empty where this rank receives nothing.</param>
+/// <param name="Reduction">How elements combine, for the reducing operations.</param>
+/// <param name="Peer">The root of a rooted operation, or the other rank of a point-to-point one.</param>
+/// <param name="Site">Where it was called.</param>
+internal readonly record struct CollectiveCall(
+    CollectiveKind Kind, ScalarType ElementType, FlatBuffer Input, FlatBuffer Output, ReduceOperation Reduction, int Peer, CallSite Site)
+{
+    /// <summary>Bytes that all ranks must agree on: the full buffer of a reduction, one rank's share of a gather.</summary>
+    /// <remarks>In a gather or scatter only the root holds the large buffer, so the share is what everybody has.</remarks>
+    public long AgreedBytes => Kind switch
+    {
+        CollectiveKind.Scatter => Output.Length,
+        CollectiveKind.Broadcast => Math.Max(Input.Length, Output.Length),
+        CollectiveKind.Receive => Output.Length,
+        _ => Input.Length,
+    };
+
+    /// <summary>The call in words, as errors and reports show it: <c>all_reduce (sum) of 1024 Float32</c>.</summary>
+    public override string ToString() =>
+        CollectiveSignature.Describe(Kind, Reduction, ElementType, AgreedBytes / ElementTypes.SizeOf(ElementType), Peer);
+}

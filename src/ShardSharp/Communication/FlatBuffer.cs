@@ -1,0 +1,118 @@
+namespace ShardSharp.Communication;
+
+/// <summary>One logical run of bytes over one or several pieces of memory, so that many tensors travel as one message.</summary>
+/// <remarks>The memory belongs to the caller and must stay in place while the buffer is used.</remarks>
+internal readonly unsafe struct FlatBuffer
+{
+    private readonly byte* _single;
+    private readonly Piece[]? _pieces;
+
+    public FlatBuffer(void* address, long length)
+    {
+        _single = (byte*)address;
+        Length = length;
+    }
+
+    /// <param name="pieces">Address and length in bytes of every piece, in order.</param>
+    public FlatBuffer(ReadOnlySpan<(nint Address, long Length)> pieces)
+    {
+        _pieces = new Piece[pieces.Length];
+        for (var i = 0; i < pieces.Length; i++)
+        {
+            _pieces[i] = new Piece((byte*)pieces[i].Address, Length, pieces[i].Length);
+            Length += pieces[i].Length;
+        }
+    }
+
+    /// <summary>Bytes in all.</summary>
+    public long Length { get; }
+
+    /// <summary>Whether both stand for the same memory in the same order.</summary>
+    public bool IsSameMemoryAs(FlatBuffer other) =>
+        Length == other.Length && (_pieces is null ? other._pieces is null && _single == other._single : ReferenceEquals(_pieces, other._pieces));
+
+    /// <summary>Copies <paramref name="count"/> bytes from <paramref name="offset"/> on to <paramref name="destination"/>.</summary>
+    public void Read(long offset, byte* destination, long count)
+    {
+        foreach (var run in Runs(offset, count))
+            Buffer.MemoryCopy(run.Address, destination + (run.Offset - offset), run.Length, run.Length);
+    }
+
+    /// <summary>Copies <paramref name="count"/> bytes from <paramref name="source"/> to <paramref name="offset"/> on.</summary>
+    public void Write(long offset, byte* source, long count)
+    {
+        foreach (var run in Runs(offset, count))
+            Buffer.MemoryCopy(source + (run.Offset - offset), run.Address, run.Length, run.Length);
+    }
+
+    /// <summary>The contiguous runs of memory that make up a range, in order.</summary>
+    public RunEnumerator Runs(long offset, long count) => new(this, offset, count);
+
+    /// <param name="Address">First byte.</param>
+    /// <param name="Offset">Where it stands in the whole buffer.</param>
+    /// <param name="Length">Bytes.</param>
+    public readonly struct Piece(byte* Address, long Offset, long Length)
+    {
+        public byte* Address { get; } = Address;
+
+        public long Offset { get; } = Offset;
+
+        public long Length { get; } = Length;
+    }
+
+    /// <summary>Walks the runs of a range without allocating.</summary>
+    public ref struct RunEnumerator
+    {
+        private readonly FlatBuffer _buffer;
+        private readonly long _end;
+        private long _position;
+        private int _piece;
+
+        internal RunEnumerator(FlatBuffer buffer, long offset, long count)
+        {
+            (_buffer, _position, _end) = (buffer, offset, offset + count);
+            if (buffer._pieces is { } pieces && count > 0)
+                _piece = FindPiece(pieces, offset);
+        }
+
+        public Piece Current { get; private set; }
+
+        public readonly RunEnumerator GetEnumerator() => this;
+
+        public bool MoveNext()
+        {
+            if (_position >= _end)
+                return false;
+            if (_buffer._pieces is not { } pieces)
+            {
+                Current = new Piece(_buffer._single + _position, _position, _end - _position);
+            }
+            else
+            {
+                while (pieces[_piece].Offset + pieces[_piece].Length <= _position)
+                    _piece++;
+                var piece = pieces[_piece];
+                var within = _position - piece.Offset;
+                Current = new Piece(piece.Address + within, _position, Math.Min(_end - _position, piece.Length - within));
+            }
+
+            _position += Current.Length;
+            return true;
+        }
+
+        private static int FindPiece(Piece[] pieces, long offset)
+        {
+            var (low, high) = (0, pieces.Length - 1);
+            while (low < high)
+            {
+                var middle = (low + high + 1) / 2;
+                if (pieces[middle].Offset <= offset)
+                    low = middle;
+                else
+                    high = middle - 1;
+            }
+
+            return low;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+namespace ShardSharp.Communication.Local.Collectives;
+
+/// <summary>Reduce-scatter: a chunk holds a piece of every rank's share, and each rank reduces its own.</summary>
+internal readonly unsafe struct ReduceScatter(LocalProcessGroup group, CollectiveCall call) : IStagedCollective
+{
+    private readonly Chunking _chunking = new(call.Output.Length, group.Size);
+
+    public static bool FetchesResults => false;
+
+    public int Chunks => _chunking.Count;
+
+    public void Publish(int chunk)
+    {
+        var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
+        var target = group.Contribution(group.Rank, chunk);
+        for (var member = 0; member < group.Size; member++)
+        {
+            if (member != group.Rank)
+                call.Input.Read((member * call.Output.Length) + offset, target + (member * length), length);
+        }
+    }
+
+    public void Combine(int chunk)
+    {
+        var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
+        new Contributions(group, call, chunk).Reduce(
+            group.Rank * length, (group.Rank * call.Output.Length) + offset, length, mirror: null, outputOffset: offset);
+    }
+
+    public void Fetch(int chunk)
+    {
+    }
+}

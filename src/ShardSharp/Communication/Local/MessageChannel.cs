@@ -1,0 +1,33 @@
+namespace ShardSharp.Communication.Local;
+
+/// <summary>A one-way ring of slots between two ranks: the sender fills them in turn, the receiver empties them.</summary>
+internal readonly unsafe struct MessageChannel(byte* memory)
+{
+    /// <summary>Bytes of one slot.</summary>
+    public const int SlotBytes = 64 * 1024;
+
+    /// <summary>Slots in the ring, so that one is filled while the other is emptied.</summary>
+    public const int Slots = 2;
+
+    /// <summary>Memory that a channel takes.</summary>
+    public const int Bytes = HeaderBytes + (Slots * SlotBytes);
+
+    private const int HeaderBytes = 4096;
+
+    /// <summary>Slots filled so far.</summary>
+    public int* Filled => (int*)memory;
+
+    /// <summary>How many ranks sleep until a slot is filled.</summary>
+    public int* FilledSleepers => (int*)(memory + 64);
+
+    /// <summary>Slots emptied so far.</summary>
+    public int* Emptied => (int*)(memory + 128);
+
+    /// <summary>How many ranks sleep until a slot is emptied.</summary>
+    public int* EmptiedSleepers => (int*)(memory + 192);
+
+    /// <summary>What the sender of a message says it sends; two take turns as slots do.</summary>
+    public PublishedSignature Signature(long sequence) => new(memory + 256 + ((sequence & 1) * PublishedSignature.Bytes));
+
+    public byte* Slot(int turn) => memory + HeaderBytes + ((turn & (Slots - 1)) * (long)SlotBytes);
+}

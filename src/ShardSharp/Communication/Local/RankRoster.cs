@@ -1,0 +1,88 @@
+using System.Text;
+using ShardSharp.Native;
+
+namespace ShardSharp.Communication.Local;
+
+/// <summary>Who takes part in a run on this host, who has left it, and the first failure, in memory that all ranks see.</summary>
+/// <remarks>Every wait consults it, so one rank's failure reaches all the others wherever they wait.</remarks>
+internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksAreProcesses)
+{
+    private const int MessageOffset = 64;
+    private const int MessageCapacity = 8192 - MessageOffset;
+    private const int EntryBytes = 64;
+    private const int NoFailure = 0;
+    private const int FailureBeingWritten = 1;
+    private const int FailureKnown = 2;
+
+    private enum Presence
+    {
+        Absent,
+        Present,
+        Left,
+    }
+
+    private struct Header
+    {
+        public int FailureState;
+        public int MessageLength;
+    }
+
+    private struct Entry
+    {
+        public long StartTicks;
+        public int ProcessId;
+        public int Presence;
+    }
+
+    /// <summary>Bytes of memory that a roster of so many ranks takes; the memory must be zero at first.</summary>
+    public static long BytesFor(int size) => MessageOffset + MessageCapacity + ((long)EntryBytes * size);
+
+    private Header* Failure => (Header*)memory;
+
+    /// <summary>Enters a rank.</summary>
+    public void Enter(int rank)
+    {
+        var entry = EntryOf(rank);
+        entry->ProcessId = Environment.ProcessId;
+        entry->StartTicks = ranksAreProcesses ? ProcessIdentity.Current.StartTicks : 0;
+        Volatile.Write(ref entry->Presence, (int)Presence.Present);
+    }
+
+    /// <summary>Notes that a rank has finished its program and takes part in nothing any more.</summary>
+    public void Leave(int rank) => Volatile.Write(ref EntryOf(rank)->Presence, (int)Presence.Left);
+
+    /// <summary>Reports a failure to all ranks; only the first one is kept.</summary>
+    public void Fail(string message)
+    {
+        if (Interlocked.CompareExchange(ref Failure->FailureState, FailureBeingWritten, NoFailure) != NoFailure)
+            return;
+        var room = new Span<byte>(memory + MessageOffset, MessageCapacity);
+        Encoding.UTF8.GetEncoder().Convert(message, room, flush: true, out _, out Failure->MessageLength, out _);
+        Volatile.Write(ref Failure->FailureState, FailureKnown);
+    }
+
+    /// <summary>The first failure of the run; null while all is well.</summary>
+    public string? FirstFailure => Volatile.Read(ref Failure->FailureState) == FailureKnown
+        ? Encoding.UTF8.GetString(memory + MessageOffset, Failure->MessageLength)
+        : null;
+
+    /// <summary>Why a rank will never answer again; null while it may.</summary>
+    public string? WhyGone(int rank)
+    {
+        var entry = EntryOf(rank);
+        return (Presence)Volatile.Read(ref entry->Presence) switch
+        {
+            Presence.Left => "has finished its program",
+            Presence.Present when ranksAreProcesses && !new ProcessIdentity(entry->ProcessId, entry->StartTicks).IsAlive =>
+                $"(process {entry->ProcessId}) has died",
+            _ => null,
+        };
+    }
+
+    /// <summary>Ranks that have not entered yet.</summary>
+    public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);
+
+    private bool IsMissing(int rank) => (Presence)Volatile.Read(ref EntryOf(rank)->Presence) == Presence.Absent;
+
+    private Entry* EntryOf(int rank) => (Entry*)(memory + MessageOffset + MessageCapacity + (rank * EntryBytes));
+}

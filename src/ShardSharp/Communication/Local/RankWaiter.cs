@@ -1,0 +1,91 @@
+using System.Diagnostics;
+using ShardSharp.Native;
+
+namespace ShardSharp.Communication.Local;
+
+/// <summary>Waiting for another rank's counter: spinning while a core is free for it, then asleep in the kernel, never for ever.</summary>
+/// <param name="roster">Consulted while asleep, so that a failure anywhere ends the wait.</param>
+/// <param name="deadline">The longest a rank may wait for another.</param>
+/// <param name="mayOwnCore">Whether each rank of the host can have a core to itself; if not, spinning would keep the others from working.</param>
+internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bool mayOwnCore)
+{
+    /// <summary>A rank that was delayed for longer than the kernel takes to wake a sleeper (some 50 us) is worth sleeping for.</summary>
+    private const int SpinsWithOwnCore = 2000;
+    private const int SpinsWhenCrowded = 20;
+
+    /// <summary>How soon a sleeping rank notices a failure that nobody wakes it for.</summary>
+    private static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(20);
+
+    private readonly int _spins = mayOwnCore ? SpinsWithOwnCore : SpinsWhenCrowded;
+
+    /// <summary>Counts one step and wakes whoever waits for it.</summary>
+    public static void Advance(int* counter, int* sleepers)
+    {
+        Interlocked.Increment(ref *counter);
+        if (Volatile.Read(ref *sleepers) != 0)
+            SharedWord.WakeAll(counter);
+    }
+
+    /// <summary>Returns once the counter has reached <paramref name="target"/>.</summary>
+    /// <param name="counter">Counts up, and around.</param>
+    /// <param name="sleepers">Told about this rank while it sleeps.</param>
+    /// <param name="target">Value to wait for.</param>
+    /// <param name="wait">Says who is awaited and what for, if it comes to a report.</param>
+    /// <exception cref="RankFailedException">A rank ended.</exception>
+    /// <exception cref="CollectiveTimeoutException">The deadline passed.</exception>
+    public void WaitFor(int* counter, int* sleepers, int target, in PendingWait wait)
+    {
+        for (var i = 0; i < _spins; i++)
+        {
+            if (Volatile.Read(ref *counter) - target >= 0)
+                return;
+            Thread.SpinWait(1);
+        }
+
+        Sleep(counter, sleepers, target, wait);
+    }
+
+    private void Sleep(int* counter, int* sleepers, int target, in PendingWait wait)
+    {
+        var started = Stopwatch.GetTimestamp();
+        Interlocked.Increment(ref *sleepers);
+        try
+        {
+            while (true)
+            {
+                var value = Volatile.Read(ref *counter);
+                if (value - target >= 0)
+                    return;
+                SharedWord.WaitWhile(counter, value, Nap);
+                if (Volatile.Read(ref *counter) - target >= 0)
+                    return;
+                ThrowIfHopeless(counter, target, wait, Stopwatch.GetElapsedTime(started));
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref *sleepers);
+        }
+    }
+
+    private void ThrowIfHopeless(int* counter, int target, in PendingWait wait, TimeSpan waited)
+    {
+        if (roster.FirstFailure is { } failure)
+            throw new RankFailedException($"{failure}{Environment.NewLine}  {wait.Describe()}");
+
+        // A rank may have done its part and left since the counter was read.
+        if (roster.WhyGone(wait.AwaitedGlobalRank) is { } gone && Volatile.Read(ref *counter) - target < 0)
+        {
+            roster.Fail($"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.");
+            throw new RankFailedException($"{roster.FirstFailure}{Environment.NewLine}  {wait.Describe()}");
+        }
+
+        if (waited > deadline)
+        {
+            var message = $"Rank {wait.GlobalRank} waited {waited.TotalSeconds:F0} s, past the deadline (collective_timeout_seconds = "
+                + $"{deadline.TotalSeconds:F0}).{Environment.NewLine}  {wait.Describe()}";
+            roster.Fail(message);
+            throw new CollectiveTimeoutException(message);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using System.IO.MemoryMappedFiles;
+using Microsoft.Win32.SafeHandles;
+using ShardSharp.Native;
+
+namespace ShardSharp.Communication.Local;
+
+/// <summary>Memory that processes share: an anonymous file that has no name anywhere and vanishes with its last user.</summary>
+internal sealed unsafe class SharedMemoryRegion : MemoryRegion
+{
+    private readonly MemoryMappedFile _file;
+    private readonly MemoryMappedViewAccessor _view;
+    private readonly SafeFileHandle _handle;
+
+    private SharedMemoryRegion(SafeFileHandle handle, long length)
+    {
+        _handle = handle;
+        _file = MemoryMappedFile.CreateFromFile(
+            handle, mapName: null, length, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
+        _view = _file.CreateViewAccessor(0, length);
+        byte* address = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref address);
+        Address = address;
+    }
+
+    public override byte* Address { get; }
+
+    /// <summary>Where another process of the same user opens this region; valid until <see cref="CloseHandle"/>.</summary>
+    public string Path => $"/proc/{Environment.ProcessId}/fd/{_handle.DangerousGetHandle()}";
+
+    /// <summary>Creates memory for others to open.</summary>
+    /// <exception cref="IOException">The system has no room for it.</exception>
+    public static SharedMemoryRegion Create(string name, long length)
+    {
+        var handle = AnonymousFile.Create(name);
+        RandomAccess.SetLength(handle, length);
+        return new SharedMemoryRegion(handle, length);
+    }
+
+    /// <summary>Opens another rank's region.</summary>
+    public static SharedMemoryRegion Open(string path, long length)
+    {
+        var region = new SharedMemoryRegion(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite), length);
+        region.CloseHandle();
+        return region;
+    }
+
+    /// <summary>Keeps the memory and gives the file back, once everyone has opened it.</summary>
+    public void CloseHandle() => _handle.Dispose();
+
+    public override void Dispose()
+    {
+        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.Dispose();
+        _file.Dispose();
+        _handle.Dispose();
+    }
+}

@@ -1,0 +1,156 @@
+using System.Globalization;
+using System.Net.Sockets;
+
+namespace ShardSharp.Communication.Local;
+
+/// <summary>Where the processes of one host meet to become the ranks of a run.</summary>
+/// <remarks>
+/// Rank 0 creates the shared memory and listens on an abstract Unix socket (unix(7)) named after the job; the others ask there where the
+/// memory is. Neither has a name in the file system, so whatever happens to the processes, nothing stays behind.
+/// </remarks>
+/// <param name="job">Names the run on this host; the same on all its ranks, different from any other run's.</param>
+/// <param name="size">Ranks of the run.</param>
+/// <param name="terms">How long to wait for all ranks to come, and for each other afterwards.</param>
+internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms terms)
+{
+    private const string Entered = "entered";
+    private const string Begin = "begin";
+
+    private readonly long _end = Environment.TickCount64 + (long)terms.RendezvousTimeout.TotalMilliseconds;
+    private readonly SharedMemorySource _regions = new();
+
+    // Socket names are at most 108 bytes long; schedulers' job names may be longer.
+    private readonly UnixDomainSocketEndPoint _meetingPoint = new(
+        $"\0shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(
+            System.Text.Encoding.UTF8.GetBytes(job)))[..32]}");
+
+    /// <summary>Joins as a rank and returns when all ranks have come.</summary>
+    /// <exception cref="CommunicationException">Ranks are missing, or another run has the same job name.</exception>
+    public LocalWorld Join(int rank) => rank == 0 ? Host() : Visit(rank);
+
+    private LocalWorld Host()
+    {
+        using var listener = Listen();
+        var region = _regions.Create("world", LocalWorld.BytesFor(size), out var address);
+        var world = new LocalWorld(_regions, region, 0, size, terms);
+        var visitors = new List<LineConnection>();
+        try
+        {
+            while (visitors.Count < size - 1)
+                visitors.Add(Admit(listener, world, address));
+            visitors.ForEach(visitor => visitor.Say(Begin));
+        }
+        catch (Exception failure)
+        {
+            visitors.ForEach(visitor => visitor.TrySay($"!{failure.Message}"));
+            world.Group.Dispose();
+            throw;
+        }
+        finally
+        {
+            visitors.ForEach(visitor => visitor.Dispose());
+        }
+
+        _regions.Published(region, address);
+        return world;
+    }
+
+    private Socket Listen()
+    {
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            listener.Bind(_meetingPoint);
+            listener.Listen(size);
+            return listener;
+        }
+        catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            listener.Dispose();
+            throw new CommunicationException(
+                $"Two rank 0 of a run named '{job}' are on this host. Give each run its own job name (environment variable SHARDSHARP_JOB).", taken);
+        }
+    }
+
+    private LineConnection Admit(Socket listener, LocalWorld world, string address)
+    {
+        while (true)
+        {
+            if (!listener.Poll(Remaining(), SelectMode.SelectRead))
+            {
+                throw new CommunicationException($"After {terms.RendezvousTimeout.TotalSeconds:F0} s (rendezvous_timeout_seconds) these of {size} ranks have not "
+                    + $"started or have not reached ModelParallel.Launch: {string.Join(", ", world.Roster.Missing())}.");
+            }
+
+            var visitor = new LineConnection(listener.Accept(), Remaining());
+            var greeting = visitor.Hear();
+            if (world.Roster.Missing().Any(rank => Greeting(rank, size) == greeting))
+            {
+                visitor.Say(address);
+                if (visitor.Hear() == Entered)
+                    return visitor;
+            }
+            else
+            {
+                visitor.TrySay($"!This run has ranks 0..{size - 1}, each of them once; '{greeting}' (rank, size) does not fit.");
+            }
+
+            visitor.Dispose();
+        }
+    }
+
+    private LocalWorld Visit(int rank)
+    {
+        using var host = Connect(rank);
+        host.Say(Greeting(rank, size));
+        var region = _regions.Open(Answer(host), LocalWorld.BytesFor(size));
+        var world = new LocalWorld(_regions, region, rank, size, terms);
+        try
+        {
+            host.Say(Entered);
+            _ = Answer(host);
+            return world;
+        }
+        catch
+        {
+            world.Group.Dispose();
+            throw;
+        }
+    }
+
+    private LineConnection Connect(int rank)
+    {
+        // A listener that is not there yet gives no event to wait for, so ask again until it is.
+        using var never = new ManualResetEventSlim();
+        while (true)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                socket.Connect(_meetingPoint);
+                return new LineConnection(socket, Remaining());
+            }
+            catch (SocketException) when (Remaining() > TimeSpan.Zero)
+            {
+                socket.Dispose();
+                never.Wait(TimeSpan.FromMilliseconds(5));
+            }
+            catch (SocketException refused)
+            {
+                socket.Dispose();
+                throw new CommunicationException($"Rank {rank} waited {terms.RendezvousTimeout.TotalSeconds:F0} s (rendezvous_timeout_seconds) for rank 0 of run "
+                    + $"'{job}', which has not started on this host or has not reached ModelParallel.Launch.", refused);
+            }
+        }
+    }
+
+    private static string Answer(LineConnection host)
+    {
+        var answer = host.Hear() ?? "!Rank 0 ended while the run was starting.";
+        return answer.StartsWith('!') ? throw new CommunicationException(answer[1..]) : answer;
+    }
+
+    private static string Greeting(int rank, int size) => string.Create(CultureInfo.InvariantCulture, $"{rank} {size}");
+
+    private TimeSpan Remaining() => TimeSpan.FromMilliseconds(Math.Max(0, _end - Environment.TickCount64));
+}

@@ -1,0 +1,119 @@
+namespace ShardSharp.Communication;
+
+/// <summary>A set of ranks that communicate: the one contract that every backend fulfils.</summary>
+/// <remarks>
+/// <para>Every rank of the group calls the same collectives in the same order with matching arguments; a difference is an immediate
+/// <see cref="CollectiveMismatchException"/> on all of them. A rank that ends, or a wait past the deadline, ends the operation on all
+/// ranks with an error that says who waited for whom. After an error the group is unusable.</para>
+/// <para>A group belongs to one rank and is used from one thread at a time; the <c>...Async</c> operations run in the background, in the
+/// order they were called, and the blocking ones never overtake them. Tensors may have any strides; contiguous ones are communicated in
+/// place. Results are written into the given tensors and are not recorded by autograd.</para>
+/// </remarks>
+public abstract partial class ProcessGroup : IDisposable
+{
+    private readonly WorkQueue _collectives;
+    private readonly Dictionary<(CollectiveKind Direction, int Peer), WorkQueue> _channels = [];
+    private bool _disposed;
+
+    /// <param name="name">What the group is called in reports.</param>
+    /// <param name="rank">This rank's place in the group.</param>
+    /// <param name="globalRanks">World rank of every member, in group order.</param>
+    private protected ProcessGroup(string name, int rank, IReadOnlyList<int> globalRanks)
+    {
+        (Name, Rank, GlobalRanks) = (name, rank, globalRanks);
+        _collectives = new WorkQueue($"{name} rank {rank} collectives");
+    }
+
+    /// <summary>What the group is called in reports: <c>world</c>, <c>data</c>, ...</summary>
+    public string Name { get; }
+
+    /// <summary>This rank's place in the group, from 0.</summary>
+    public int Rank { get; }
+
+    /// <summary>Ranks in the group.</summary>
+    public int Size => GlobalRanks.Count;
+
+    /// <summary>The world rank of every member, in group order.</summary>
+    public IReadOnlyList<int> GlobalRanks { get; }
+
+    /// <summary>Divides this group into disjoint groups; every rank of this group must call it with the same partition.</summary>
+    /// <param name="name">What the new groups are called in reports.</param>
+    /// <param name="partition">Ranks of this group, each in exactly one part; a part's order is the rank order of its group.</param>
+    /// <returns>The new group that this rank belongs to. The caller disposes it, before this one.</returns>
+    /// <exception cref="ArgumentException">A rank is missing from the partition or in it twice.</exception>
+    public ProcessGroup Split(string name, IReadOnlyList<IReadOnlyList<int>> partition)
+    {
+        ArgumentNullException.ThrowIfNull(partition);
+        if (!partition.SelectMany(part => part).Order().SequenceEqual(Enumerable.Range(0, Size)))
+        {
+            var given = string.Join(" ", partition.Select(part => $"[{string.Join(",", part)}]"));
+            throw new ArgumentException($"A partition of group '{Name}' needs each of its ranks 0..{Size - 1} exactly once; given {given}.");
+        }
+
+        WaitForCollectives();
+        var mine = partition.First(part => part.Contains(Rank));
+        return CreateSubgroup(name, partition, mine);
+    }
+
+    /// <summary>Waits for this rank's background work and leaves the group. Other ranks still in an operation with it get an error.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _collectives.Dispose();
+        foreach (var channel in _channels.Values)
+            channel.Dispose();
+        Leave();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Runs one operation to its end on the calling thread.</summary>
+    private protected abstract void Execute(in CollectiveCall call);
+
+    /// <summary>Creates this rank's part of a partition; called by all ranks of this group together.</summary>
+    private protected abstract ProcessGroup CreateSubgroup(
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine);
+
+    /// <summary>Releases what the backend holds.</summary>
+    private protected abstract void Leave();
+
+    private void Run(in CollectiveCall call)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        var queue = QueueOf(call.Kind, call.Peer);
+        if (queue is null || queue.IsIdle)
+        {
+            Execute(call);
+            return;
+        }
+
+        var behind = call;
+        queue.Enqueue(() => Execute(behind)).Wait();
+    }
+
+    private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        var queue = QueueOf(call.Kind, call.Peer) ?? OpenChannel(call.Kind, call.Peer);
+        return queue.Enqueue(() =>
+        {
+            using (first)
+            using (second)
+                Execute(call);
+        });
+    }
+
+    /// <summary>Collectives share a queue; each direction of each pair has its own, so that a send never waits behind another's.</summary>
+    private WorkQueue? QueueOf(CollectiveKind kind, int peer) =>
+        kind is CollectiveKind.Send or CollectiveKind.Receive ? _channels.GetValueOrDefault((kind, peer)) : _collectives;
+
+    private WorkQueue OpenChannel(CollectiveKind direction, int peer) =>
+        _channels[(direction, peer)] = new WorkQueue($"{Name} rank {Rank} {direction} {peer}");
+
+    private void WaitForCollectives()
+    {
+        if (!_collectives.IsIdle)
+            _collectives.Enqueue(static () => { }).Wait();
+    }
+}

@@ -1,0 +1,20 @@
+namespace ShardSharp.Communication;
+
+/// <summary>A group of one rank: every collective is a copy from input to output.</summary>
+internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGroup(name, 0, [globalRank])
+{
+    private protected override unsafe void Execute(in CollectiveCall call)
+    {
+        if (call.Output.Length == 0 || call.Output.IsSameMemoryAs(call.Input) || call.Kind == CollectiveKind.Broadcast)
+            return;
+        foreach (var run in call.Output.Runs(0, call.Output.Length))
+            call.Input.Read(run.Offset, run.Address, run.Length);
+    }
+
+    private protected override ProcessGroup CreateSubgroup(
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine) => new SoloProcessGroup(name, GlobalRanks[0]);
+
+    private protected override void Leave()
+    {
+    }
+}

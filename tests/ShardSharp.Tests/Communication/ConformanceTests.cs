@@ -1,0 +1,407 @@
+using ShardSharp.Communication;
+using ShardSharp.Testing;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Tests.Communication;
+
+/// <summary>What every backend owes its callers; each test runs on every backend, on several numbers of ranks, with random delays.</summary>
+public abstract class ConformanceTests
+{
+    /// <summary>Lengths around everything that matters: nothing, one element, uneven slices, the small path's limit, several chunks.</summary>
+    private static readonly long[] Lengths = [0, 1, 3, 64, 1000, 8192, 8193, 131_072 + 5, 400_001];
+
+    public static TheoryData<int> Sizes => [1, 2, 3, 4, 7];
+
+    protected abstract RankBackend Backend { get; }
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void All_reduce_sums_in_rank_order(int ranks) => Run(ranks, group =>
+    {
+        foreach (var length in Lengths)
+        {
+            using var scope = NewDisposeScope();
+            var tensor = Noise(group.Rank, length);
+            var expected = Noise(0, length);
+            for (var rank = 1; rank < ranks; rank++)
+                expected += Noise(rank, length);
+            group.AllReduce(tensor);
+            AssertSame(expected, tensor);
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void All_reduce_of_many_tensors_is_one_operation(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        Tensor[] Create(int rank) => [Noise(rank, 10), Noise(rank + 50, 0), Noise(rank + 100, 70_001), Noise(rank + 200, 1), Noise(rank + 300, 90_000)];
+        var tensors = Create(group.Rank);
+        group.AllReduce(tensors);
+        var expected = Create(0);
+        for (var rank = 1; rank < ranks; rank++)
+            expected = [.. expected.Zip(Create(rank), (sum, next) => sum + next)];
+        for (var i = 0; i < tensors.Length; i++)
+            AssertSame(expected[i], tensors[i]);
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Every_reduction_of_every_type_agrees_with_libtorch(int ranks) => Run(ranks, group =>
+    {
+        foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.Float64, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64,
+            ScalarType.Int32, ScalarType.Int16, ScalarType.Int8, ScalarType.Byte])
+        {
+            foreach (var operation in Enum.GetValues<ReduceOperation>().Where(operation => IsDefined(type, operation)))
+            {
+                using var scope = NewDisposeScope();
+                Tensor Create(int rank) => Noise(rank, 777).mul(3).add(4).to_type(type);
+                var tensor = Create(group.Rank);
+                group.AllReduce(tensor, operation);
+                var all = stack([.. Enumerable.Range(0, ranks).Select(rank => Create(rank).to_type(WideType(type)))]);
+                var expected = operation switch
+                {
+                    ReduceOperation.Max => all.amax([0]),
+                    ReduceOperation.Min => all.amin([0]),
+                    ReduceOperation.Product => all.prod(0, type: WideType(type)),
+                    ReduceOperation.Mean => all.sum(0, type: WideType(type)) / ranks,
+                    _ => all.sum(0, type: WideType(type)),
+                };
+                AssertSame(expected.to_type(type), tensor, $"{operation} of {type}");
+            }
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Max_and_min_pass_on_NaN(int ranks) => Run(ranks, group =>
+    {
+        foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.Float64, ScalarType.Float16, ScalarType.BFloat16])
+        {
+            foreach (var operation in (ReduceOperation[])[ReduceOperation.Max, ReduceOperation.Min])
+            {
+                using var scope = NewDisposeScope();
+                var tensor = ones(40, type);
+                if (group.Rank == ranks - 1)
+                    tensor[35] = float.NaN;
+                group.AllReduce(tensor, operation);
+                Assert.True(tensor[35].isnan().item<bool>());
+                Assert.Equal(39, tensor.nan_to_num(0).sum(ScalarType.Float32).item<float>());
+            }
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Bool_elements_reduce_as_logic(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        Tensor Mine() => arange(ranks + 1).eq(group.Rank);
+        var any = Mine();
+        group.AllReduce(any, ReduceOperation.Max);
+        AssertSame(arange(ranks + 1).lt(ranks), any);
+        var all = Mine().logical_not();
+        group.AllReduce(all, ReduceOperation.Product);
+        AssertSame(arange(ranks + 1).eq(ranks), all);
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Complex_elements_have_sum_and_mean(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        var tensor = complex(full(5, group.Rank + 1f), full(5, -2f * group.Rank));
+        group.AllReduce(tensor, ReduceOperation.Mean);
+        var mean = (ranks - 1) / 2f;
+        AssertSame(complex(full(5, mean + 1), full(5, -2 * mean)), tensor);
+        Assert.Throws<ArgumentException>(() => group.AllReduce(tensor, ReduceOperation.Max));
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void All_gather_collects_in_rank_order(int ranks) => Run(ranks, group =>
+    {
+        foreach (var length in Lengths)
+        {
+            using var scope = NewDisposeScope();
+            var output = zeros(length * ranks);
+            group.AllGather(output, Noise(group.Rank, length));
+            AssertSame(cat([.. Enumerable.Range(0, ranks).Select(rank => Noise(rank, length))]), output);
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void All_gather_may_gather_into_the_tensor_that_holds_its_own_share(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        var output = full(ranks * 1000L, -1f);
+        var mine = output.narrow(0, group.Rank * 1000L, 1000);
+        mine.fill_(group.Rank);
+        group.AllGather(output, mine);
+        AssertSame(arange(ranks, ScalarType.Float32).repeat_interleave(1000), output);
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Reduce_scatter_leaves_each_rank_its_share(int ranks) => Run(ranks, group =>
+    {
+        foreach (var length in Lengths)
+        {
+            using var scope = NewDisposeScope();
+            var output = zeros(length);
+            group.ReduceScatter(output, Noise(group.Rank, length * ranks));
+            var expected = Noise(0, length * ranks);
+            for (var rank = 1; rank < ranks; rank++)
+                expected += Noise(rank, length * ranks);
+            AssertSame(expected.narrow(0, group.Rank * length, length), output);
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void All_to_all_transposes_shares(int ranks) => Run(ranks, group =>
+    {
+        foreach (var length in Lengths)
+        {
+            using var scope = NewDisposeScope();
+            var output = zeros(length * ranks);
+            group.AllToAll(output, Noise(group.Rank, length * ranks));
+            AssertSame(
+                cat([.. Enumerable.Range(0, ranks).Select(rank => Noise(rank, length * ranks).narrow(0, group.Rank * length, length))]), output);
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Rooted_operations_work_from_every_root(int ranks) => Run(ranks, group =>
+    {
+        for (var root = 0; root < ranks; root++)
+        {
+            foreach (var length in Lengths)
+            {
+                using var scope = NewDisposeScope();
+                var isRoot = group.Rank == root;
+                var shared = Noise(group.Rank, length);
+                group.Broadcast(shared, root);
+                AssertSame(Noise(root, length), shared);
+
+                var gathered = isRoot ? zeros(length * ranks) : null;
+                group.Gather(gathered, Noise(group.Rank, length), root);
+                var all = cat([.. Enumerable.Range(0, ranks).Select(rank => Noise(rank, length))]);
+                if (isRoot)
+                    AssertSame(all, gathered!);
+
+                var share = zeros(length);
+                group.Scatter(share, isRoot ? all : null, root);
+                AssertSame(Noise(group.Rank, length), share);
+
+                var reduced = Noise(group.Rank, length);
+                group.Reduce(reduced, root);
+                var expected = isRoot ? all.reshape(ranks, length).to_type(ScalarType.Float64).sum(0) : Noise(group.Rank, length);
+                Assert.True(allclose(expected.to_type(ScalarType.Float32), reduced, 1e-5, 1e-6));
+            }
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Messages_of_a_pair_keep_their_order(int ranks) => Run(ranks, group =>
+    {
+        var (next, previous) = ((group.Rank + 1) % ranks, (group.Rank + ranks - 1) % ranks);
+        if (ranks == 1)
+            return;
+        using var scope = NewDisposeScope();
+        var sends = Lengths.Select((length, i) => group.SendAsync(Noise((group.Rank * 100) + i, length), next)).ToList();
+        for (var i = 0; i < Lengths.Length; i++)
+        {
+            var received = zeros(Lengths[i]);
+            group.Receive(received, previous);
+            AssertSame(Noise((previous * 100) + i, Lengths[i]), received);
+        }
+
+        sends.ForEach(send => send.Wait());
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void A_send_does_not_wait_behind_a_send_to_another_rank(int ranks) => Run(ranks, group =>
+    {
+        if (ranks < 3)
+            return;
+        using var scope = NewDisposeScope();
+        var large = zeros(1_000_000);
+        if (group.Rank == 0)
+        {
+            var (first, second) = (group.SendAsync(large, 1), group.SendAsync(ones(1), 2));
+            second.Wait();
+            first.Wait();
+        }
+        else if (group.Rank == 2)
+        {
+            group.Receive(zeros(1), 0);
+            group.Send(ones(1), 1);
+        }
+        else if (group.Rank == 1)
+        {
+            group.Receive(zeros(1), 2);
+            group.Receive(large, 0);
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Background_operations_complete_in_order_and_blocking_ones_do_not_overtake(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        var tensor = full(100_000, (float)group.Rank);
+        var works = new List<Work>();
+        for (var i = 0; i < 5; i++)
+            works.Add(group.AllReduceAsync(tensor, ReduceOperation.Max));
+        var gathered = zeros(100_000L * ranks);
+        works.Add(group.AllGatherAsync(gathered, tensor));
+        group.AllReduce(tensor);
+        Assert.All(works, work => Assert.True(work.IsCompleted));
+        AssertSame(full(100_000L * ranks, ranks - 1f), gathered);
+        AssertSame(full(100_000, (float)(ranks * (ranks - 1))), tensor);
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Background_operations_outlive_their_tensors(int ranks) => Run(ranks, group =>
+    {
+        var output = zeros(1000L * ranks);
+        Work work;
+        using (NewDisposeScope())
+            work = group.AllGatherAsync(output, full(1000, (float)group.Rank));
+        work.Wait();
+        AssertSame(arange(ranks, ScalarType.Float32).repeat_interleave(1000), output);
+        output.Dispose();
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Strided_tensors_are_communicated_like_dense_ones(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        var matrix = Noise(group.Rank, 300 * 40).reshape(300, 40);
+        var expected = Noise(0, 300 * 40);
+        for (var rank = 1; rank < ranks; rank++)
+            expected += Noise(rank, 300 * 40);
+        group.AllReduce(matrix.t());
+        AssertSame(expected.reshape(300, 40), matrix);
+
+        var column = zeros(10, 3);
+        group.BroadcastAsync(column.select(1, 1), 0).Wait();
+        group.Broadcast(group.Rank == 0 ? ones(10) : column.select(1, 2), 0);
+        Assert.Equal(group.Rank == 0 ? 0 : 10, column.sum().item<float>());
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Objects_travel(int ranks) => Run(ranks, group =>
+    {
+        var mine = new Note(group.Rank, new string('x', group.Rank * 1000));
+        Assert.Equal(Enumerable.Range(0, ranks).Select(rank => new Note(rank, new string('x', rank * 1000))), group.AllGatherObject(mine));
+        Assert.Equal(new Note(ranks - 1, "last"), group.BroadcastObject(group.Rank == ranks - 1 ? new Note(ranks - 1, "last") : null, ranks - 1));
+        if (ranks > 1 && group.Rank == 0)
+            group.SendObject(mine, 1);
+        else if (group.Rank == 1)
+            Assert.Equal(new Note(0, ""), group.ReceiveObject<Note>(0));
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Numbers_reduce_without_tensors(int ranks) => Run(ranks, group =>
+    {
+        double[] values = [group.Rank, 1];
+        group.AllReduce(values, ReduceOperation.Mean);
+        Assert.Equal([(ranks - 1) / 2.0, 1], values);
+    });
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Groups_split_and_work_side_by_side(int ranks) => Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        var even = Enumerable.Range(0, ranks).Where(rank => rank % 2 == 0).Reverse().ToArray();
+        var odd = Enumerable.Range(0, ranks).Where(rank => rank % 2 == 1).ToArray();
+        int[][] partition = odd.Length == 0 ? [even] : [even, odd];
+        using var part = group.Split("parity", partition);
+        var members = group.Rank % 2 == 0 ? even : odd;
+        Assert.Equal(members, part.GlobalRanks);
+        Assert.Equal(group.Rank, members[part.Rank]);
+
+        var tensor = full(50_000, (float)group.Rank);
+        var work = part.AllReduceAsync(tensor);
+        double[] all = [group.Rank];
+        group.AllReduce(all);
+        work.Wait();
+        AssertSame(full(50_000, (float)members.Sum()), tensor);
+
+        using var nested = part.Split("alone", [.. Enumerable.Range(0, part.Size).Select(rank => new[] { rank })]);
+        Assert.Equal([group.Rank], nested.GlobalRanks);
+        nested.AllReduce(tensor);
+        AssertSame(full(50_000, (float)members.Sum()), tensor);
+        group.Barrier();
+    });
+
+    [Fact]
+    public void Delays_change_nothing() => RankHarness.Run(3, group =>
+    {
+        using var scope = NewDisposeScope();
+        var random = new Random(5);
+        for (var i = 0; i < 60; i++)
+        {
+            var length = random.Next(200_000);
+            var tensor = full(length, group.Rank + i);
+            var gathered = zeros(length * 3L);
+            var works = new[] { group.AllReduceAsync(tensor), group.AllGatherAsync(gathered, full(length, (float)group.Rank)) };
+            if (random.Next(2) == 0)
+                Task.WaitAll(works.Select(work => work.Completion));
+            group.Barrier();
+            AssertSame(full(length, 3 + (3f * i)), tensor);
+            AssertSame(arange(3, ScalarType.Float32).repeat_interleave(length), gathered);
+        }
+    }, new RankHarnessOptions { Backend = Backend, DelaySeed = 11 });
+
+    private void Run(int ranks, Action<ProcessGroup> program) =>
+        RankHarness.Run(ranks, program, new RankHarnessOptions { Backend = Backend });
+
+    private static bool IsDefined(ScalarType type, ReduceOperation operation) =>
+        operation != ReduceOperation.Mean || type is ScalarType.Float32 or ScalarType.Float64 or ScalarType.Float16 or ScalarType.BFloat16;
+
+    /// <summary>The type that a reduction accumulates in.</summary>
+    private static ScalarType WideType(ScalarType type) => type is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : type;
+
+    /// <summary>The same numbers wherever and whenever it is called, without touching the generator that all threads share.</summary>
+    private static Tensor Noise(int seed, long length)
+    {
+        var random = new Random(seed);
+        var values = new float[length];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = random.NextSingle() - 0.5f;
+        return tensor(values);
+    }
+
+    private static void AssertSame(Tensor expected, Tensor actual, string? what = null)
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal(expected.shape, actual.shape);
+        var equal = expected.eq(actual).all().item<bool>();
+        Assert.True(equal, $"{what} differs: expected {expected.ToString(TensorStringStyle.Numpy)}, got {actual.ToString(TensorStringStyle.Numpy)}");
+    }
+
+    private sealed record Note(int From, string Text);
+}
+
+public sealed class ThreadConformanceTests : ConformanceTests
+{
+    protected override RankBackend Backend => RankBackend.Threads;
+}
+
+public sealed class SharedMemoryConformanceTests : ConformanceTests
+{
+    protected override RankBackend Backend => RankBackend.SharedMemory;
+}
