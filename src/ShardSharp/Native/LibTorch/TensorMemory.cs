@@ -1,0 +1,64 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Native;
+
+/// <summary>
+/// Tensors as memory: the address of a tensor's first element, and tensors over memory that is already there. Through libtorch's stable C
+/// interface (torch/csrc/inductor/aoti_torch/c/shim.h), for which a TorchSharp handle is a tensor handle.
+/// </summary>
+internal static partial class TensorMemory
+{
+    private const string LibTorch = "torch_cpu";
+
+    /// <summary>
+    /// The address of the first element, a view's storage offset included; 0 for a tensor without elements. It is valid as long as the
+    /// tensor's storage lives: keep the tensor alive while using it.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The tensor has no storage (a sparse or meta tensor, for example).</exception>
+    public static nint DataPointer(Tensor tensor)
+    {
+        int error = GetDataPointer(tensor.Handle, out nint pointer);
+        GC.KeepAlive(tensor);
+        return error == 0 ? pointer : throw new InvalidOperationException($"The tensor {tensor} has no memory of its own.");
+    }
+
+    /// <summary>
+    /// A contiguous CPU tensor over memory the caller owns, without copying. Nothing frees that memory when the tensor is disposed; it must
+    /// outlive the tensor and every view of it.
+    /// </summary>
+    /// <param name="data">The first element, aligned for <paramref name="dtype"/>; not 0.</param>
+    /// <param name="sizes">The tensor's shape; none of it negative.</param>
+    /// <param name="dtype">The type of the elements.</param>
+    /// <exception cref="ArgumentException">There is no such memory, shape or type.</exception>
+    public static unsafe Tensor FromPointer(nint data, ReadOnlySpan<long> sizes, ScalarType dtype)
+    {
+        // libtorch takes a null pointer for an order to allocate.
+        ArgumentOutOfRangeException.ThrowIfZero(data);
+        Span<long> strides = stackalloc long[sizes.Length];
+        long stride = 1;
+        for (int i = sizes.Length - 1; i >= 0; i--)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(sizes[i], nameof(sizes));
+            strides[i] = stride;
+            stride *= Math.Max(sizes[i], 1);
+        }
+
+        fixed (long* size = sizes, step = strides)
+        {
+            // ScalarType and DeviceType have c10's own numbers.
+            int error = CreateTensorFromBlob(
+                data, sizes.Length, size, step, storageOffset: 0, (int)dtype, (int)TorchSharp.DeviceType.CPU, deviceIndex: 0, out nint handle);
+            return error == 0
+                ? Tensor.UnsafeCreateTensor(handle)
+                : throw new ArgumentException($"libtorch makes no tensor of shape [{string.Join(", ", sizes.ToArray())}] and type {dtype}.");
+        }
+    }
+
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_data_ptr")]
+    private static partial int GetDataPointer(nint tensor, out nint data);
+
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_create_tensor_from_blob")]
+    private static unsafe partial int CreateTensorFromBlob(
+        nint data, long dimensions, long* sizes, long* strides, long storageOffset, int dtype, int deviceType, int deviceIndex, out nint tensor);
+}
