@@ -15,13 +15,14 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var channel = _layout.Channel(Rank, call.Peer);
         var end = EndOf(sends: true, call.Peer);
-        end.Sequence++;
-        channel.Signature(end.Sequence).Publish(CollectiveSignature.Of(call, end.Sequence), call.Site);
-        var wait = new PendingWait(GlobalRanks[Rank], GlobalRanks[call.Peer], Name, channel.Signature(end.Sequence), Theirs: null);
+        var scratch = stackalloc byte[PublishedSignature.Bytes];
+        var (mine, wait) = Describe(call, end, scratch);
         for (var offset = 0L; offset == 0 || offset < call.Input.Length; offset += MessageChannel.SlotBytes)
         {
             _world.Disturb?.Invoke();
             _world.Waiter.WaitFor(channel.Emptied, channel.EmptiedSleepers, end.Turn - MessageChannel.Slots + 1, wait);
+            if (offset == 0)
+                mine.CopyTo(channel.Signature(end.Turn));
             call.Input.Read(offset, channel.Slot(end.Turn), Math.Min(MessageChannel.SlotBytes, call.Input.Length - offset));
             end.Turn++;
             RankWaiter.Advance(channel.Filled, channel.FilledSleepers);
@@ -32,23 +33,26 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var channel = _layout.Channel(call.Peer, Rank);
         var end = EndOf(sends: false, call.Peer);
-        end.Sequence++;
-
-        // Nobody else reads what a receiver asks for, except in a report about it.
         var scratch = stackalloc byte[PublishedSignature.Bytes];
-        var mine = new PublishedSignature(scratch);
-        mine.Publish(CollectiveSignature.Of(call, end.Sequence), call.Site);
-        var wait = new PendingWait(GlobalRanks[Rank], GlobalRanks[call.Peer], Name, mine, Theirs: null);
+        var (mine, wait) = Describe(call, end, scratch);
         for (var offset = 0L; offset == 0 || offset < call.Output.Length; offset += MessageChannel.SlotBytes)
         {
             _world.Disturb?.Invoke();
             _world.Waiter.WaitFor(channel.Filled, channel.FilledSleepers, end.Turn + 1, wait);
             if (offset == 0)
-                RequireSameMessage(channel.Signature(end.Sequence), mine);
+                RequireSameMessage(channel.Signature(end.Turn), mine);
             call.Output.Write(offset, channel.Slot(end.Turn), Math.Min(MessageChannel.SlotBytes, call.Output.Length - offset));
             end.Turn++;
             RankWaiter.Advance(channel.Emptied, channel.EmptiedSleepers);
         }
+    }
+
+    private (PublishedSignature Mine, PendingWait Wait) Describe(in CollectiveCall call, ChannelEnd end, byte* scratch)
+    {
+        end.Sequence++;
+        var mine = new PublishedSignature(scratch);
+        mine.Publish(CollectiveSignature.Of(call, end.Sequence), call.Site);
+        return (mine, new PendingWait(GlobalRanks[Rank], GlobalRanks[call.Peer], Name, mine, Theirs: null));
     }
 
     private void RequireSameMessage(PublishedSignature sent, PublishedSignature expected)

@@ -26,8 +26,8 @@ internal readonly unsafe struct MessageChannel(byte* memory)
     /// <summary>How many ranks sleep until a slot is emptied.</summary>
     public int* EmptiedSleepers => (int*)(memory + 192);
 
-    /// <summary>What the sender of a message says it sends; two take turns as slots do.</summary>
-    public PublishedSignature Signature(long sequence) => new(memory + 256 + ((sequence & 1) * PublishedSignature.Bytes));
+    /// <summary>What the sender says about the message that begins in a slot.</summary>
+    public PublishedSignature Signature(int turn) => new(memory + 256 + ((turn & (Slots - 1)) * PublishedSignature.Bytes));
 
     public byte* Slot(int turn) => memory + HeaderBytes + ((turn & (Slots - 1)) * (long)SlotBytes);
 }

@@ -6,6 +6,8 @@ namespace ShardSharp.Communication.Local;
 /// <summary>What a rank calls, and where in its program, as the other ranks can read it.</summary>
 internal readonly unsafe struct PublishedSignature(byte* memory)
 {
+    private readonly byte* _memory = memory;
+
     /// <summary>Memory that one takes.</summary>
     public const int Bytes = 256;
 
@@ -13,21 +15,23 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
     private const int SiteOffset = 52;
     private const int SiteCapacity = Bytes - SiteOffset;
 
-    public CollectiveSignature Value => *(CollectiveSignature*)memory;
+    public CollectiveSignature Value => *(CollectiveSignature*)_memory;
 
     public void Publish(in CollectiveSignature signature, CallSite site)
     {
-        *(CollectiveSignature*)memory = signature;
-        var room = new Span<byte>(memory + SiteOffset, SiteCapacity);
+        *(CollectiveSignature*)_memory = signature;
+        var room = new Span<byte>(_memory + SiteOffset, SiteCapacity);
         var file = Path.GetFileName(site.File.AsSpan());
-        *(int*)(memory + SiteLengthOffset) =
+        *(int*)(_memory + SiteLengthOffset) =
             Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) ? written : Encoding.UTF8.GetBytes("?", room);
     }
+
+    public void CopyTo(PublishedSignature other) => Buffer.MemoryCopy(_memory, other._memory, Bytes, Bytes);
 
     /// <summary>The call in words: <c>#5 all_reduce (sum) of 4 Float32 at Program.cs:12</c>.</summary>
     public override string ToString()
     {
-        var site = Encoding.UTF8.GetString(memory + SiteOffset, *(int*)(memory + SiteLengthOffset));
+        var site = Encoding.UTF8.GetString(_memory + SiteOffset, *(int*)(_memory + SiteLengthOffset));
         return $"{Value} at {site}";
     }
 }
