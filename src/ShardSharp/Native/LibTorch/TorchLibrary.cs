@@ -52,7 +52,7 @@ public static class TorchLibrary
     {
         if (!IsLoadedHere)
             return;
-        TorchInstallation.FindIfAny(TorchInstallation.DefaultFolders());
+        _ = TorchInstallation.FindIfAny(TorchInstallation.DefaultFolders());
         AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly)!.ResolvingUnmanagedDll += Resolve;
     }
 

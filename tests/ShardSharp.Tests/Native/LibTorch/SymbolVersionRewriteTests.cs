@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
 using static ShardSharp.Tests.Native.BindingImage;
 
@@ -66,6 +68,21 @@ public sealed class SymbolVersionRewriteTests
             if (need.File == CppLibrary)
                 Assert.Contains(need.Version, Host(newest).Versions);
         }
+    }
+
+    [Fact]
+    public unsafe void The_image_for_the_oldest_system_loads_and_runs()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "The image is for Linux x64.");
+        TorchLibrary.Load();
+        byte[] adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(29));
+
+        using SafeFileHandle copy = MemoryFile.Create("binding", adapted);
+        nint library = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
+        copy.SetHandleAsInvalid(); // The descriptor must keep its number to itself, as in TorchLibrary.
+
+        var threads = (delegate* unmanaged<int>)NativeLibrary.GetExport(library, "THSTorch_get_num_threads");
+        Assert.Equal(TorchSharp.torch.get_num_threads(), threads());
     }
 
     [Fact]
