@@ -25,13 +25,16 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
     {
         string searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         string[] built = [Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native"), AppContext.BaseDirectory];
-        return [.. searched.Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(built).Select(Path.TrimEndingDirectorySeparator).Distinct()];
+        return [.. searched.Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(built)
+            .Select(Path.TrimEndingDirectorySeparator).Distinct()];
     }
 
     /// <summary>
     /// Finds the installation in the first of <paramref name="folders"/> that has any file of libtorch, and checks each file.
     /// </summary>
-    /// <exception cref="DllNotFoundException">A file is missing or damaged; the message names it, the folders and the package to add.</exception>
+    /// <exception cref="DllNotFoundException">
+    /// A file is missing or damaged; the message names it, the folders and the package to add.
+    /// </exception>
     public static TorchInstallation Find(IReadOnlyList<string> folders) =>
         FindIfAny(folders)
         ?? throw new DllNotFoundException(
@@ -48,8 +51,8 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
             ?? throw new DllNotFoundException($"libtorch is only half installed: {folder} has no {file}. {Advice}"))];
         string binding = folders.Select(folder => FileIn(folder, BindingFile)).FirstOrDefault(path => path is not null)
             ?? throw new DllNotFoundException(
-                $"TorchSharp is only half installed: {BindingFile} is in none of {string.Join(", ", folders)}. Add the package TorchSharp to the "
-                + "application's project and rebuild it.");
+                $"TorchSharp is only half installed: {BindingFile} is in none of {string.Join(", ", folders)}. Add the package TorchSharp "
+                + "to the application's project and rebuild it.");
         foreach (string file in files.Append(binding))
             RequireWhole(file);
         return new TorchInstallation(files, binding);
@@ -68,8 +71,8 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
         catch (Exception failure) when (failure is InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new DllNotFoundException(
-                $"{failure.Message} Restore its package anew (libtorch-cpu-linux-x64, libtorch-cuda-12.8-linux-x64 or TorchSharp): delete the "
-                + "package's folder in the NuGet cache and the application's output folder, then build again.",
+                $"{failure.Message} Restore its package anew (libtorch-cpu-linux-x64, libtorch-cuda-12.8-linux-x64 or TorchSharp): delete "
+                + "the package's folder in the NuGet cache and the application's output folder, then build again.",
                 failure);
         }
     }

@@ -46,7 +46,9 @@ public static class TorchLibrary
             _ = BindingHandle.Value;
     }
 
-    /// <summary>Has <see cref="Load"/> done when TorchSharp asks the runtime for its native library and the runtime finds none that loads.</summary>
+    /// <summary>
+    /// Has <see cref="Load"/> done when TorchSharp asks the runtime for its native library and the runtime finds none that loads.
+    /// </summary>
     /// <exception cref="DllNotFoundException">libtorch is half installed or damaged.</exception>
     internal static void LoadOnFirstUse()
     {
@@ -82,7 +84,8 @@ public static class TorchLibrary
             if (ReferenceEquals(adapted, image.Bytes))
                 return NativeLibrary.Load(file); // The C++ library is not what is amiss: the linker's own words say what is.
 
-            using SafeFileHandle copy = MemoryFile.Create(Path.GetFileName(file), adapted);
+            using SafeFileHandle copy = AnonymousFile.Create(Path.GetFileName(file));
+            RandomAccess.Write(copy, adapted, fileOffset: 0);
             nint handle = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
             // From here on the descriptor stays open: glibc knows the library by this path, and must not take another file that gets the
             // same number for it.

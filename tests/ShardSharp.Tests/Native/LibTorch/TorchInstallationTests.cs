@@ -4,7 +4,8 @@ namespace ShardSharp.Tests.Native;
 
 public sealed class TorchInstallationTests : IDisposable
 {
-    private static readonly string[] AllFiles = ["libgomp-0a1b2c3d.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so", "libLibTorchSharp.so"];
+    private static readonly string[] AllFiles =
+        ["libgomp-0a1b2c3d.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so", "libLibTorchSharp.so"];
 
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("shardsharp-");
 
