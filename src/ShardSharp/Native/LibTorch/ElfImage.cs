@@ -33,7 +33,11 @@ internal sealed class ElfImage
         {
             long entry = header.SectionTableOffset + (i * (long)ElfHeader.SectionEntrySize);
             _sections.Add(new Section(
-                ReadUInt32(entry + 4), (long)ReadUInt64(entry + 24), (long)ReadUInt64(entry + 32), ReadUInt32(entry + 40), ReadUInt32(entry + 44)));
+                Type: ReadUInt32(entry + 4),
+                Offset: (long)ReadUInt64(entry + 24),
+                Size: (long)ReadUInt64(entry + 32),
+                Link: ReadUInt32(entry + 40),
+                Info: ReadUInt32(entry + 44)));
         }
     }
 
@@ -54,8 +58,8 @@ internal sealed class ElfImage
             long entry = table.Offset + (i * (long)SymbolSize);
             long version = versions.Offset + (i * (long)sizeof(ushort));
             uint name = ReadUInt32(entry);
-            symbols.Add(new ElfSymbol(
-                ReadString(table, name), name, (ushort)(ReadUInt16(version) & VersionIndexMask), IsDefined: ReadUInt16(entry + 6) != 0, entry, version));
+            ushort index = (ushort)(ReadUInt16(version) & VersionIndexMask);
+            symbols.Add(new ElfSymbol(ReadString(table, name), name, index, IsDefined: ReadUInt16(entry + 6) != 0, entry, version));
         }
 
         return symbols;

@@ -67,7 +67,8 @@ internal static class SymbolVersionRewrite
             ?? throw Unsupported($"{need.Version} and every older version of it");
 
         NotSupportedException Unsupported(string what) => new(
-            $"{image.Name} needs {what} from {file}, which {offered.Library} does not have. Update the system's C++ library (GCC 13 or newer has it).");
+            $"{image.Name} needs {what} from {file}, which {offered.Library} does not have. "
+            + "Update the system's C++ library (GCC 13 or newer has it).");
     }
 
     /// <summary>The hash by which the dynamic linker compares version names: the System V ABI's hash function for symbol names.</summary>

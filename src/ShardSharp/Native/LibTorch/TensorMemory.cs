@@ -47,11 +47,13 @@ internal static partial class TensorMemory
         fixed (long* size = sizes, step = strides)
         {
             // ScalarType and DeviceType have c10's own numbers.
+            const int Cpu = (int)TorchSharp.DeviceType.CPU;
             int error = CreateTensorFromBlob(
-                data, sizes.Length, size, step, storageOffset: 0, (int)dtype, (int)TorchSharp.DeviceType.CPU, deviceIndex: 0, out nint handle);
+                data, sizes.Length, size, step, storageOffset: 0, (int)dtype, Cpu, deviceIndex: 0, out nint handle);
             return error == 0
                 ? Tensor.UnsafeCreateTensor(handle)
-                : throw new ArgumentException($"libtorch makes no tensor of shape [{string.Join(", ", sizes.ToArray())}] and type {dtype}.");
+                : throw new ArgumentException(
+                    $"libtorch makes no tensor of shape [{string.Join(", ", sizes.ToArray())}] and type {dtype}.", nameof(dtype));
         }
     }
 
@@ -60,5 +62,6 @@ internal static partial class TensorMemory
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_create_tensor_from_blob")]
     private static unsafe partial int CreateTensorFromBlob(
-        nint data, long dimensions, long* sizes, long* strides, long storageOffset, int dtype, int deviceType, int deviceIndex, out nint tensor);
+        nint data, long dimensions, long* sizes, long* strides, long storageOffset, int dtype, int deviceType, int deviceIndex,
+        out nint tensor);
 }

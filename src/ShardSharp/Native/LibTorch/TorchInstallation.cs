@@ -14,8 +14,8 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
         $"Add the package libtorch-cpu-linux-x64 {LibTorchVersion} (or TorchSharp-cpu; with NVIDIA GPUs libtorch-cuda-12.8-linux-x64 "
         + $"{LibTorchVersion}) to the application's project and rebuild it.";
 
-    // The build of OpenMP that libtorch_cpu.so needs has a hash in its file name.
-    private static readonly string[] LibTorchFiles = ["libgomp-*.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so"];
+    // libtorch's own build of OpenMP has a hash in its file name.
+    private static readonly string[] LibTorchFiles = ["libgomp*.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so"];
 
     /// <summary>
     /// The folders the runtime itself searches for native libraries (from the application's .deps.json), then where a build and a
@@ -25,39 +25,37 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
     {
         string searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         string[] built = [Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native"), AppContext.BaseDirectory];
-        return [.. searched.Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(built).Select(Path.TrimEndingDirectorySeparator).Distinct()];
+        return [.. searched.Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(built)
+            .Select(Path.TrimEndingDirectorySeparator).Distinct()];
     }
 
     /// <summary>
     /// Finds the installation in the first of <paramref name="folders"/> that has any file of libtorch, and checks each file.
     /// </summary>
-    /// <exception cref="DllNotFoundException">A file is missing or damaged; the message names it, the folders and the package to add.</exception>
-    public static TorchInstallation Find(IReadOnlyList<string> folders)
+    /// <exception cref="DllNotFoundException">
+    /// A file is missing or damaged; the message names it, the folders and the package to add.
+    /// </exception>
+    public static TorchInstallation Find(IReadOnlyList<string> folders) =>
+        FindIfAny(folders)
+        ?? throw new DllNotFoundException(
+            $"libtorch is not installed: {string.Join(", ", LibTorchFiles)} are in none of {string.Join(", ", folders)}. {Advice}");
+
+    /// <summary>As <see cref="Find"/>, with null where no folder has any file of libtorch.</summary>
+    /// <exception cref="DllNotFoundException">Some file is there, another is missing or damaged.</exception>
+    public static TorchInstallation? FindIfAny(IReadOnlyList<string> folders)
     {
-        string places = string.Join(", ", folders);
-        string folder = folders.FirstOrDefault(folder => LibTorchFiles.Any(file => FileIn(folder, file) is not null))
-            ?? throw new DllNotFoundException($"libtorch is not installed: {string.Join(", ", LibTorchFiles)} are in none of {places}. {Advice}");
+        string? folder = folders.FirstOrDefault(folder => LibTorchFiles.Any(file => FileIn(folder, file) is not null));
+        if (folder is null)
+            return null;
         string[] files = [.. LibTorchFiles.Select(file => FileIn(folder, file)
             ?? throw new DllNotFoundException($"libtorch is only half installed: {folder} has no {file}. {Advice}"))];
         string binding = folders.Select(folder => FileIn(folder, BindingFile)).FirstOrDefault(path => path is not null)
             ?? throw new DllNotFoundException(
-                $"TorchSharp is only half installed: {BindingFile} is in none of {places}. Add the package TorchSharp to the application's project "
-                + "and rebuild it.");
-        var installation = new TorchInstallation(files, binding);
-        foreach (string file in (string[])[.. files, binding])
+                $"TorchSharp is only half installed: {BindingFile} is in none of {string.Join(", ", folders)}. Add the package TorchSharp "
+                + "to the application's project and rebuild it.");
+        foreach (string file in files.Append(binding))
             RequireWhole(file);
-        return installation;
-    }
-
-    /// <summary>Checks whatever files of libtorch and TorchSharp are in <paramref name="folders"/>; none need be.</summary>
-    /// <exception cref="DllNotFoundException">A file is damaged.</exception>
-    public static void RequireNoDamage(IReadOnlyList<string> folders)
-    {
-        foreach (string? file in folders.SelectMany(folder => LibTorchFiles.Append(BindingFile).Select(file => FileIn(folder, file))))
-        {
-            if (file is not null)
-                RequireWhole(file);
-        }
+        return new TorchInstallation(files, binding);
     }
 
     private static string? FileIn(string folder, string pattern) =>
@@ -73,7 +71,9 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
         catch (Exception failure) when (failure is InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new DllNotFoundException(
-                $"{failure.Message} Restore its package again (delete the package's folder and the application's output folder first). {Advice}", failure);
+                $"{failure.Message} Restore its package anew (libtorch-cpu-linux-x64, libtorch-cuda-12.8-linux-x64 or TorchSharp): delete "
+                + "the package's folder in the NuGet cache and the application's output folder, then build again.",
+                failure);
         }
     }
 }

@@ -18,8 +18,9 @@ namespace ShardSharp.Native;
 /// the MSBuild property <c>ShardSharpLoadsTorch</c> set to <c>false</c>.
 /// </para>
 /// <para>
-/// A missing file is reported by <see cref="Load"/>, or within TorchSharp's own exception at the first use of <see cref="torch"/>. A
-/// damaged file is reported as soon as this class is readied: the dynamic linker would end the process on it, without a message.
+/// An application without libtorch hears of it from <see cref="Load"/>, or within TorchSharp's own exception at the first use of
+/// <see cref="torch"/>. A half installed or damaged libtorch is reported before the program's first line: the dynamic linker would end the
+/// process on a truncated file without a message, and TorchSharp would bury what is missing in its own trace.
 /// </para>
 /// </remarks>
 public static class TorchLibrary
@@ -45,13 +46,15 @@ public static class TorchLibrary
             _ = BindingHandle.Value;
     }
 
-    /// <summary>Has <see cref="Load"/> done when TorchSharp asks the runtime for its native library and the runtime finds none that loads.</summary>
-    /// <exception cref="DllNotFoundException">An installed file is damaged.</exception>
+    /// <summary>
+    /// Has <see cref="Load"/> done when TorchSharp asks the runtime for its native library and the runtime finds none that loads.
+    /// </summary>
+    /// <exception cref="DllNotFoundException">libtorch is half installed or damaged.</exception>
     internal static void LoadOnFirstUse()
     {
         if (!IsLoadedHere)
             return;
-        TorchInstallation.RequireNoDamage(TorchInstallation.DefaultFolders());
+        _ = TorchInstallation.FindIfAny(TorchInstallation.DefaultFolders());
         AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly)!.ResolvingUnmanagedDll += Resolve;
     }
 
@@ -81,7 +84,8 @@ public static class TorchLibrary
             if (ReferenceEquals(adapted, image.Bytes))
                 return NativeLibrary.Load(file); // The C++ library is not what is amiss: the linker's own words say what is.
 
-            using SafeFileHandle copy = MemoryFile.Create(Path.GetFileName(file), adapted);
+            using SafeFileHandle copy = AnonymousFile.Create(Path.GetFileName(file));
+            RandomAccess.Write(copy, adapted, fileOffset: 0);
             nint handle = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
             // From here on the descriptor stays open: glibc knows the library by this path, and must not take another file that gets the
             // same number for it.

@@ -3,7 +3,7 @@ namespace ShardSharp.Native;
 /// <summary>The shared libraries mapped into this process (Linux, /proc/self/maps of proc(5)).</summary>
 internal static class LoadedLibraries
 {
-    /// <summary>The path of the loaded library called <paramref name="fileName"/>, links resolved by the kernel; null where none is.</summary>
+    /// <summary>The path of the loaded library <paramref name="fileName"/>, links resolved by the kernel; null where none is.</summary>
     /// <param name="fileName">The library's shared object name; a file name that begins with it counts too (<c>libx.so.6.0.30</c>).</param>
     public static string? Find(string fileName) => Find(fileName, File.ReadLines("/proc/self/maps"));
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
 using static ShardSharp.Tests.Native.BindingImage;
 
@@ -49,7 +51,8 @@ public sealed class SymbolVersionRewriteTests
             ChangedNeeds(before, after).Select(change => (change.Old.Version, change.New.Version)).Order());
         Assert.Equal(
             [$"{Wait} in GLIBCXX_3.4.11 of libstdc++.so.6", "floor in GLIBC_2.2.5 of libm.so.6"],
-            ChangedSymbols(before, after).Select(change => $"{change.New.Name} in {VersionOf(change.New, after)}").Order(StringComparer.Ordinal));
+            ChangedSymbols(before, after).Select(change => $"{change.New.Name} in {VersionOf(change.New, after)}")
+                .Order(StringComparer.Ordinal));
         AssertNothingElseDiffers(before, after);
     }
 
@@ -66,6 +69,23 @@ public sealed class SymbolVersionRewriteTests
             if (need.File == CppLibrary)
                 Assert.Contains(need.Version, Host(newest).Versions);
         }
+    }
+
+    [Fact]
+    public unsafe void The_image_for_the_oldest_system_loads_and_runs()
+    {
+        Assert.SkipUnless(
+            OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "The image is for Linux x64.");
+        TorchLibrary.Load();
+        byte[] adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(29));
+
+        using SafeFileHandle copy = AnonymousFile.Create("binding");
+        RandomAccess.Write(copy, adapted, fileOffset: 0);
+        nint library = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
+        copy.SetHandleAsInvalid(); // The descriptor must keep its number to itself, as in TorchLibrary.
+
+        var threads = (delegate* unmanaged<int>)NativeLibrary.GetExport(library, "THSTorch_get_num_threads");
+        Assert.Equal(TorchSharp.torch.get_num_threads(), threads());
     }
 
     [Fact]
