@@ -49,7 +49,8 @@ internal sealed record CommandLineOptions(
         return new CommandLineOptions(entries, file, others);
     }
 
-    private static ConfigurationEntry Entry(string key, string value, ConfigurationSource source) => new(key, RawValue.FromText(value), source);
+    private static ConfigurationEntry Entry(string key, string value, ConfigurationSource source) =>
+        new(key, RawValue.FromText(value), source);
 
     private static (string Name, string? Value) Split(string text)
     {

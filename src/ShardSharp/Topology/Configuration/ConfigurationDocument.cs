@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace ShardSharp.Topology;
 
 /// <summary>
-/// Reads the JSON a configuration comes in: the parameters themselves, the <c>distribution</c> argument of a SageMaker estimator around them,
-/// or SageMaker hyperparameters with the parameters under <c>mp_parameters</c>.
+/// Reads the JSON a configuration comes in: the parameters themselves, the <c>distribution</c> argument of a SageMaker estimator around
+/// them, or SageMaker hyperparameters with the parameters under <c>mp_parameters</c>.
 /// </summary>
 internal sealed partial class ConfigurationDocument
 {

@@ -1,6 +1,8 @@
 namespace ShardSharp.Topology;
 
-/// <summary>One key of the configuration: its names, its property of <see cref="ParallelConfiguration"/>, its values and its default.</summary>
+/// <summary>
+/// One key of the configuration: its names, its property of <see cref="ParallelConfiguration"/>, its values and its default.
+/// </summary>
 internal abstract class ConfigurationKey(string name, string property)
 {
     public string Name => name;
@@ -13,7 +15,7 @@ internal abstract class ConfigurationKey(string name, string property)
 
     public abstract ValueSyntax Syntax { get; }
 
-    /// <summary>The feature that any value but the default asks for; null when every value works.</summary>
+    /// <summary>The feature the key belongs to; null when it belongs to none in particular.</summary>
     public abstract Feature? Feature { get; }
 
     /// <summary>Where the key is described.</summary>

@@ -68,7 +68,8 @@ internal static class ConfigurationKeys
             "ddp_port", new OptionalSyntax<int>(new IntegerSyntax<int>(0, ushort.MaxValue)), c => c.DataParallelPort,
             (c, v) => c with { DataParallelPort = v }, NetworkRendezvous),
         new ConfigurationKey<DataParallelBackend>(
-            "ddp_dist_backend", DataParallelBackends, c => c.DataParallelBackend, (c, v) => c with { DataParallelBackend = v }, NcclBackend),
+            "ddp_dist_backend", DataParallelBackends, c => c.DataParallelBackend, (c, v) => c with { DataParallelBackend = v },
+            NcclBackend),
         new ConfigurationKey<double>(
             "bucket_cap_mb", new NumberSyntax(0.001, 65536), c => c.BucketCapacityMegabytes,
             (c, v) => c with { BucketCapacityMegabytes = v }),
@@ -93,8 +94,10 @@ internal static class ConfigurationKeys
         new ConfigurationKey<bool>(
             "auto_partition", Boolean, c => c.AutoPartition, (c, v) => c with { AutoPartition = v }, PipelineParallelism),
         new ConfigurationKey<int?>(
-            "default_partition", new OptionalSyntax<int>(Index), c => c.DefaultPartition, (c, v) => c with { DefaultPartition = v })
+            "default_partition", new OptionalSyntax<int>(Index), c => c.DefaultPartition, (c, v) => c with { DefaultPartition = v },
+            PipelineParallelism)
         {
+            // The first stage exists without a pipeline too.
             FeatureOf = partition => partition > 0 ? PipelineParallelism : null,
         },
         new ConfigurationKey<double?>(

@@ -12,7 +12,7 @@ internal sealed class ConfigurationKey<T>(
     [CallerArgumentExpression(nameof(get))] string getter = "")
     : ConfigurationKey(name, getter[(getter.IndexOf('.', StringComparison.Ordinal) + 1)..])
 {
-    /// <summary>The feature a value asks for, where that depends on the value.</summary>
+    /// <summary>The feature a value asks for, where that is not "any value but the default asks for the key's feature".</summary>
     public Func<T, Feature?>? FeatureOf { get; init; }
 
     public override ValueSyntax Syntax => syntax;

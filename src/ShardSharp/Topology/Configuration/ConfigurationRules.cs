@@ -33,7 +33,7 @@ internal static class ConfigurationRules
 
         // Ranks to start here follow the degrees; ranks another launcher started do not, nor do more than one machine starts.
         new("ranks",
-            c => c.CanChooseRanks && c.Values.Ranks % c.RanksUnit != 0 ? $"must be a multiple of {c.RanksUnit}: {c.RanksUnitInWords}" : null,
+            c => c.CanChooseRanks && c.Ranks % c.RanksUnit != 0 ? $"must be a multiple of {c.RanksUnit}: {c.RanksUnitInWords}" : null,
             c => c.Values with { Ranks = c.NearestRanks }),
         new("pipeline_parallel_degree",
             c => c.Ranks % c.Pipeline != 0 ? $"must divide the number of ranks, {c.Ranks}" : null,

@@ -1,6 +1,8 @@
 namespace ShardSharp.Topology;
 
-/// <summary>What to write instead: following every suggestion of a <see cref="ConfigurationException"/> gives a valid configuration.</summary>
+/// <summary>
+/// What to write instead: following every suggestion of a <see cref="ConfigurationException"/> gives a valid configuration.
+/// </summary>
 /// <param name="Key">The key to set.</param>
 /// <param name="Value">A value that works, as JSON; null to leave the key out.</param>
 public sealed record ConfigurationSuggestion(string Key, string? Value)

@@ -1,6 +1,8 @@
 namespace ShardSharp.Topology;
 
-/// <summary>A key of SMP that is known but has no counterpart here: values that ask for nothing pass, others are rejected with the reason.</summary>
+/// <summary>
+/// A key of SMP that is known but has no counterpart here: values that ask for nothing pass, others are rejected with the reason.
+/// </summary>
 /// <param name="Name">The key.</param>
 /// <param name="Reason">Why it has no counterpart, and what to use instead.</param>
 /// <param name="Harmless">The values that ask for nothing, as JSON.</param>
@@ -29,7 +31,7 @@ internal sealed record ForeignKey(string Name, string Reason, params string[] Ha
         new("_fp32_grad_accumulation", $"{Undocumented}, for debugging", "false"),
 
         // SMP v2.
-        new("sm_activation_offloading", "is not supported yet; it picks SMP v2's implementation where offload_activations asks for offloading", "false"),
+        new("sm_activation_offloading", "picks SMP v2's implementation of offloading; offload_activations turns it on here", "false"),
         new("fsdp_cache_flush_warnings", "is not supported: it is about the allocator of PyTorch's FSDP", "false"),
         new("allow_empty_shards", "is not supported yet; it is an experiment of SMP v2", "false"),
     ];

@@ -2,7 +2,8 @@ namespace ShardSharp.Topology;
 
 public sealed partial record ParallelConfiguration
 {
-    /// <summary>Whether replicas of the model average their gradients. SMP's default is false, which lets replicas drift apart; here false is allowed with one replica only.</summary>
+    /// <summary>Whether replicas of the model average their gradients; false is for a single replica.</summary>
+    /// <remarks>SMP's default is false and lets replicas drift apart.</remarks>
     /// <value>Default <c>true</c>.</value>
     public bool DataParallel { get; init; } = true;
 

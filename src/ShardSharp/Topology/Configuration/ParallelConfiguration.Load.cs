@@ -4,8 +4,8 @@ public sealed partial record ParallelConfiguration
 {
     /// <summary>
     /// The configuration of a program: its defaults, overridden in turn by <paramref name="code"/>, the JSON file that <c>--config</c> or
-    /// <c>SHARDSHARP_CONFIG</c> names, SageMaker's <c>SM_HP_MP_PARAMETERS</c>, environment variables <c>SHARDSHARP_</c> + key in upper case,
-    /// and the options <c>--ranks N</c>, <c>--backend NAME</c> and <c>--set key=value</c>.
+    /// <c>SHARDSHARP_CONFIG</c> names, SageMaker's <c>SM_HP_MP_PARAMETERS</c>, environment variables <c>SHARDSHARP_</c> + key in upper
+    /// case, and the options <c>--ranks N</c>, <c>--backend NAME</c> and <c>--set key=value</c>.
     /// </summary>
     /// <param name="arguments">The program's arguments. An argument <c>--</c> ends those read here.</param>
     /// <param name="environment">Environment variables; only those named above are read.</param>
@@ -25,7 +25,9 @@ public sealed partial record ParallelConfiguration
     /// <exception cref="ConfigurationException">Something in it does not work; the exception lists everything that does not.</exception>
     public static ParallelConfiguration FromJson(string json) => ConfigurationLoader.Released.Parse(json).Configuration;
 
-    /// <summary>The configuration as a JSON file: every key, in the order of the documentation. <see cref="FromJson"/> reads it back.</summary>
+    /// <summary>
+    /// The configuration as a JSON file: every key, in the order of the documentation. <see cref="FromJson"/> reads it back.
+    /// </summary>
     /// <returns>The JSON text, one key a line.</returns>
     public string ToJson() =>
         $"{{\n{string.Join(",\n", ConfigurationKeys.All.Select(key => $"  \"{key.Name}\": {key.Json(this)}"))}\n}}\n";

@@ -6,7 +6,9 @@ public sealed partial record ParallelConfiguration
     /// <value>At least 1. Default <c>1</c>.</value>
     public int TensorParallelDegree { get; init; } = 1;
 
-    /// <summary>Whether the ranks of a tensor-parallel group are given one batch in common, rather than one each that the group then exchanges.</summary>
+    /// <summary>
+    /// Whether the ranks of a tensor-parallel group are given one batch in common, rather than one each that the group then exchanges.
+    /// </summary>
     /// <value>Default <c>false</c>.</value>
     public bool PrescaledBatch { get; init; }
 

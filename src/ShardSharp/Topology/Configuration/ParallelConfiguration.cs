@@ -5,14 +5,16 @@ namespace ShardSharp.Topology;
 /// the configuration is loaded or launched, not when it is set, so that everything wrong is reported at once.
 /// </summary>
 /// <remarks>
-/// Every property is one key of the JSON configuration. <c>docs/configuration.md</c> lists keys, values, defaults and the rules between them.
+/// Every property is one key of the JSON configuration. <c>docs/configuration.md</c> lists keys, values, defaults and rules.
 /// </remarks>
 /// <seealso href="https://sagemaker.readthedocs.io/en/v2.199.0/api/training/smd_model_parallel_general.html">SMP's keys</seealso>
 public sealed partial record ParallelConfiguration
 {
     internal static ParallelConfiguration Default { get; } = new();
 
-    /// <summary>How many ranks to start on this machine. Ignored in a rank that another launcher (mpirun, srun, torchrun) started.</summary>
+    /// <summary>
+    /// How many ranks to start on this machine. Ignored in a rank that another launcher (mpirun, srun, torchrun) started.
+    /// </summary>
     /// <value>1 to 1024; a multiple of the product of the degrees. Default <c>1</c>.</value>
     public int Ranks { get; init; } = 1;
 
@@ -36,7 +38,9 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>60</c> (seconds).</value>
     public TimeSpan RendezvousTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Which rank takes which place: a name, or the axes data (D), pipeline (P) and tensor (T) with the right-most varying fastest.</summary>
+    /// <summary>
+    /// Which rank takes which place: a name, or the axes data (D), pipeline (P) and tensor (T) with the right-most varying fastest.
+    /// </summary>
     /// <value><c>"cluster"</c> is DPT, <c>"spread"</c> is TPD. Default <c>"cluster"</c>.</value>
     public string PlacementStrategy { get; init; } = "cluster";
 

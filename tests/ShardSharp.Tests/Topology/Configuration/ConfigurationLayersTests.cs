@@ -166,7 +166,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     public void An_estimator_may_name_the_file_with_the_parameters()
     {
         Write("parameters.json", """{"seed": 4}""");
-        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"enabled": true, "parameters": "parameters.json"}}}""");
+        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "parameters.json"}}}""");
 
         Assert.Equal(4, ParallelConfiguration.Load(["--config", file], Loading.NoVariables).Configuration.Seed);
     }
@@ -174,7 +174,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void An_estimator_may_not_name_itself()
     {
-        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"enabled": true, "parameters": "estimator.json"}}}""");
+        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "estimator.json"}}}""");
 
         Assert.Equal(
             "names the file it stands in",

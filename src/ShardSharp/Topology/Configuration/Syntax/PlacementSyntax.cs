@@ -1,6 +1,8 @@
 namespace ShardSharp.Topology;
 
-/// <summary>SMP's <c>placement_strategy</c>: a name, or the three axis letters in order, the right-most varying fastest over ranks.</summary>
+/// <summary>
+/// SMP's <c>placement_strategy</c>: a name, or the three axis letters in order, the right-most varying fastest over ranks.
+/// </summary>
 internal sealed class PlacementSyntax : ValueSyntax<string>, IChoices
 {
     // "cluster" is DPT: the reference table of the SMP documentation, where one of its figures shows DTP.
