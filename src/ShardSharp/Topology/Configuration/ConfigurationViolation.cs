@@ -10,5 +10,9 @@ public sealed record ConfigurationViolation(
     string Key, string Value, string Rule, ConfigurationSuggestion Suggestion, ConfigurationSource Source)
 {
     /// <summary>The violation on two lines: key, value, source and rule, then what would work.</summary>
-    public override string ToString() => $"{Key} = {Value} ({Source}) {Rule}\n    works: {Suggestion.For(Source)}";
+    public override string ToString()
+    {
+        string given = Value.Length == 0 ? Key : $"{Key} = {Value}";
+        return $"{given} ({Source}) {Rule}\n    works: {Suggestion.For(Source)}";
+    }
 }

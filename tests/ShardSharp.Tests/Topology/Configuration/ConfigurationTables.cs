@@ -60,7 +60,7 @@ internal static class ConfigurationTables
     {
         string summary = XmlDocumentation.Of(key.Property, "summary");
         if (key.Feature is { HasLanded: false })
-            return $"{summary} Not supported yet.";
+            return $"{summary} Only the default is supported yet.";
         IEnumerable<string> missing = key.Syntax is IChoices choices ? choices.Names.Where(name => !IsSupported(key, name)) : [];
         return missing.Any() ? $"{summary} Not supported yet: {string.Join(", ", missing)}." : summary;
     }
