@@ -10,6 +10,7 @@ internal static class EnvironmentVariables
     public static IReadOnlySet<string> Launcher { get; } = new HashSet<string>
     {
         "SHARDSHARP_RANK", "SHARDSHARP_WORLD_SIZE", "SHARDSHARP_LOCAL_RANK", "SHARDSHARP_LOCAL_SIZE", "SHARDSHARP_JOB",
+        "SHARDSHARP_LAUNCHER",
     };
 
     public static string? Get(IReadOnlyDictionary<string, string> environment, string name) =>
