@@ -1,0 +1,11 @@
+namespace ShardSharp.Topology;
+
+/// <summary>What carries the collectives of data parallelism.</summary>
+public enum DataParallelBackend
+{
+    /// <summary>The backend of the session.</summary>
+    Auto,
+
+    /// <summary>NCCL.</summary>
+    Nccl,
+}

@@ -1,0 +1,66 @@
+using System.Runtime.CompilerServices;
+using ShardSharp.Topology;
+
+namespace ShardSharp.Tests.Topology.Configuration;
+
+/// <summary>
+/// The tables of <c>docs/configuration.md</c> and the JSON schema are the key table's. With <c>UPDATE_DOCUMENTS=1</c> in the environment
+/// the tests write them instead.
+/// </summary>
+public sealed class ConfigurationDocumentationTests
+{
+    private static readonly bool IsUpdating = Environment.GetEnvironmentVariable("UPDATE_DOCUMENTS") == "1";
+
+    [Fact]
+    public void The_page_lists_the_keys() => CheckSection("keys", ConfigurationTables.Keys());
+
+    [Fact]
+    public void The_page_lists_the_keys_without_counterpart() => CheckSection("foreign keys", ConfigurationTables.ForeignKeys());
+
+    [Fact]
+    public void The_schema_is_that_of_the_keys()
+    {
+        string path = Repository("docs/configuration.schema.json");
+        if (IsUpdating)
+            File.WriteAllText(path, ConfigurationTables.Schema());
+        Assert.Equal(ConfigurationTables.Schema(), File.ReadAllText(path));
+    }
+
+    [Fact]
+    public void Every_key_links_to_its_description()
+    {
+        string page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+
+        Assert.All(ConfigurationKeys.All, key =>
+            Assert.Contains($"<a id=\"{key.Documentation.Split('#')[1]}\">", page, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_example_of_the_page_works()
+    {
+        string page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+        string example = page.Split("```json\n")[1].Split("```")[0];
+
+        Assert.NotEqual(new ParallelConfiguration(), ParallelConfiguration.FromJson(example));
+    }
+
+    private static void CheckSection(string name, string expected)
+    {
+        string path = Repository(ConfigurationKeys.Page);
+        string begin = $"<!-- {name}: written by ConfigurationDocumentationTests -->\n";
+        string[] parts = File.ReadAllText(path).Split(begin);
+        string[] rest = parts[1].Split("\n<!-- end -->", 2);
+        if (IsUpdating)
+            File.WriteAllText(path, $"{parts[0]}{begin}{expected}\n<!-- end -->{rest[1]}");
+        else
+            Assert.Equal(expected, rest[0]);
+    }
+
+    private static string Repository(string path, [CallerFilePath] string thisFile = "")
+    {
+        string folder = Path.GetDirectoryName(thisFile)!;
+        while (!File.Exists(Path.Combine(folder, "ShardSharp.slnx")))
+            folder = Path.GetDirectoryName(folder)!;
+        return Path.Combine(folder, path);
+    }
+}

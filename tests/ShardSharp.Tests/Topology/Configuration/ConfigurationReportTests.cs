@@ -1,0 +1,65 @@
+using ShardSharp.Topology;
+
+namespace ShardSharp.Tests.Topology.Configuration;
+
+public sealed class ConfigurationReportTests
+{
+    [Fact]
+    public void Reports_every_violation_at_once()
+    {
+        Dictionary<string, string> variables = Loading.Variables(
+            ("SM_HP_MP_PARAMETERS", """{"partitions": 2, "horovod": true, "pipeline": "1f1b"}"""),
+            ("SHARDSHARP_MICROBATCHES", "none"),
+            ("SHARDSHARP_DDP", "false"));
+
+        ConfigurationException exception = Assert.Throws<ConfigurationException>(() => ParallelConfiguration.Load(
+            ["--ranks", "0", "--set", "bf16=true", "--set", "tensor_paralel_degree=4"],
+            variables,
+            new ParallelConfiguration { Seed = -1 }));
+
+        Assert.Equal(
+            """
+            The configuration has 8 problems:
+              seed = -1 (code) must be an integer of at least 0
+                works: "seed": 0
+              pipeline = 1f1b (environment variable SM_HP_MP_PARAMETERS) must be one of "interleaved", "simple"
+                works: "pipeline": "interleaved"
+              horovod = true (environment variable SM_HP_MP_PARAMETERS) is for TensorFlow; data parallelism is ddp here
+                works: leave it out
+              microbatches = none (environment variable SHARDSHARP_MICROBATCHES) must be an integer of at least 1
+                works: SHARDSHARP_MICROBATCHES=1
+              ranks = 0 (command line --ranks) must be an integer from 1 to 1024
+                works: --ranks 1
+              tensor_paralel_degree = 4 (command line --set) is not a key; did you mean tensor_parallel_degree?
+                works: --set tensor_parallel_degree=1
+              partitions = 2 (environment variable SM_HP_MP_PARAMETERS) is not supported yet: it asks for pipeline parallelism
+                works: "partitions": 1
+              bf16 = true (command line --set) is not supported yet: it asks for bfloat16 training
+                works: --set bf16=false
+            Keys, values and rules: docs/configuration.md
+            """.ReplaceLineEndings("\n"),
+            exception.Message);
+        Assert.Equal(8, exception.Violations.Count);
+    }
+
+    [Fact]
+    public void Cuts_long_values()
+    {
+        ConfigurationViolation violation = Loading.Violation($$"""{"pipeline": "{{new string('x', 500)}}"}""");
+
+        Assert.Equal(83, violation.Value.Length);
+    }
+
+    [Fact]
+    public void A_report_has_something_to_report() => Assert.Throws<ArgumentException>(() => new ConfigurationException([]));
+
+    [Fact]
+    public void Describes_the_configuration_in_force()
+    {
+        string[] lines = ParallelConfiguration.Load(["--ranks", "2"], Loading.NoVariables).Describe().Split('\n');
+
+        Assert.Equal(ConfigurationKeys.All.Count, lines.Length);
+        Assert.Equal("ranks                              2                command line --ranks", lines[0]);
+        Assert.Equal("backend                            \"shared-memory\"  default", lines[1]);
+    }
+}
