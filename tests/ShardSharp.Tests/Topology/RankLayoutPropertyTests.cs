@@ -95,7 +95,7 @@ public sealed class RankLayoutPropertyTests
             }
 
             void Check(RankGroup group, Func<RankPosition, bool> together) =>
-                Assert.Equal(world.Where(together).Select(q => q.Rank), group);
+                Assert.True(group.SequenceEqual(world.Where(together).Select(q => q.Rank)), $"{layout}: {group}");
         }
     }
 
@@ -152,8 +152,11 @@ public sealed class RankLayoutPropertyTests
                     int[][] shards = [.. group.Chunk(degree)];
                     for (int index = 0; index < group.Count; index++)
                     {
-                        Assert.Equal(shards[index / degree], mesh.GroupOf(group[index], AxisName.Shard));
-                        Assert.Equal(shards.Select(shard => shard[index % degree]), mesh.GroupOf(group[index], AxisName.Replicate));
+                        int rank = group[index];
+                        Assert.True(mesh.GroupOf(rank, AxisName.Shard).SequenceEqual(shards[index / degree]), $"{mesh}, rank {rank}");
+                        Assert.True(
+                            mesh.GroupOf(rank, AxisName.Replicate).SequenceEqual(shards.Select(shard => shard[index % degree])),
+                            $"{mesh}, rank {rank}");
                     }
                 }
             }
