@@ -40,6 +40,8 @@ public sealed class ClusterEnvironmentTests
     [InlineData(SlurmBatch)]
     [InlineData(SlurmInteractive)]
     [InlineData(SlurmInteractive + "\nSLURM_STEP_ID=0")]
+    [InlineData(SlurmInteractive + "\nSLURM_PTY_PORT")]
+    [InlineData(Slurm + "\nSLURM_STEP_ID=4294967291")]
     [InlineData("SM_HOSTS=[\"algo-1\"]\nSM_CURRENT_HOST=algo-1\nSM_NUM_GPUS=8")]
     public void Sees_no_rank_where_no_launcher_started_one(string recording) =>
         Assert.Null(ClusterEnvironment.Detect(Variables(recording)));
