@@ -1,0 +1,26 @@
+using ShardSharp.Topology;
+
+namespace ShardSharp.Tests.Topology;
+
+/// <summary>Every layout there is up to a number of ranks: all degrees that fit and all placements.</summary>
+internal static class Factorings
+{
+    public const int LargestWorld = 64;
+
+    public static IEnumerable<RankLayout> All()
+    {
+        for (int world = 1; world <= LargestWorld; world++)
+        {
+            foreach (int pipeline in Divisors(world))
+            {
+                foreach (int tensor in Divisors(world / pipeline))
+                {
+                    foreach (PlacementStrategy placement in PlacementStrategy.All)
+                        yield return new RankLayout(world, pipeline, tensor, placement);
+                }
+            }
+        }
+    }
+
+    public static IEnumerable<int> Divisors(int number) => Enumerable.Range(1, number).Where(divisor => number % divisor == 0);
+}
