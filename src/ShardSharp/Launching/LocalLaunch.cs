@@ -22,11 +22,6 @@ internal sealed record LocalLaunch
 
     /// <summary>How patient the launcher is when it ends the ranks.</summary>
     public LaunchGrace Grace { get; init; } = new();
-
-    /// <summary>
-    /// Called as soon as a rank has ended, however it did, so that the others can be told; never by two threads at once. Must not throw.
-    /// </summary>
-    public Action<RankExit>? RankEnded { get; init; }
 }
 
 /// <summary>How long the launcher waits for ranks to do by themselves what it would else force.</summary>

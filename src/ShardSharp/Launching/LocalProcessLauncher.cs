@@ -28,7 +28,7 @@ internal sealed class LocalProcessLauncher(LocalLaunch launch, LaunchConsole con
             for (int rank = 0; rank < launch.Ranks; rank++)
                 ranks.Add(RankProcess.Start(launch, rank, console));
 
-            var supervisor = new RankSupervisor(ranks, launch.Grace, launch.RankEnded, interrupts.Signals);
+            var supervisor = new RankSupervisor(ranks, launch.Grace, interrupts.Signals);
             LaunchOutcome outcome = supervisor.RunAsync().GetAwaiter().GetResult();
             interrupts.Dispose();
             if (outcome.ExitCode != ExitCodes.Success)

@@ -8,10 +8,8 @@ namespace ShardSharp.Launching;
 /// </summary>
 /// <param name="ranks">The started ranks.</param>
 /// <param name="grace">How long each step may take.</param>
-/// <param name="rankEnded">Told of each rank that ends.</param>
 /// <param name="signals">Signals to the launcher, by number. Each moves on to the next step; the first stands for the whole launch.</param>
-internal sealed class RankSupervisor(
-    IReadOnlyList<RankProcess> ranks, LaunchGrace grace, Action<RankExit>? rankEnded, ChannelReader<int> signals)
+internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGrace grace, ChannelReader<int> signals)
 {
     private readonly List<RankExit> _exits = [];
     private readonly List<Task<RankExit>> _running = [.. ranks.Select(rank => rank.Exit)];
@@ -79,7 +77,6 @@ internal sealed class RankSupervisor(
             _running.Remove(ended);
             RankExit exit = await ended.ConfigureAwait(false);
             _exits.Add(exit);
-            rankEnded?.Invoke(exit);
             if (untilFailure && !exit.Succeeded)
                 return null;
         }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using ShardSharp.Communication;
 
 namespace ShardSharp.Launching;
 
@@ -19,9 +20,6 @@ internal sealed class ThreadLauncher
     /// throw; may be called by several threads at once.
     /// </summary>
     public Action<RankFailure>? RankFailed { get; init; }
-
-    /// <summary>Tells exceptions that only say that another rank has failed. <value>Default: none does.</value></summary>
-    public Func<Exception, bool> FollowsAnother { get; init; } = _ => false;
 
     /// <summary>
     /// Whether the first failure stays unhandled, so that a debugger stops at the user's throw with the stack as it was.
@@ -46,7 +44,7 @@ internal sealed class ThreadLauncher
             all.Wait(Grace);
         int[] unended = [.. Enumerable.Range(0, Ranks).Where(rank => !ended[rank].Task.IsCompleted)];
         lock (failures)
-            return new ThreadLaunchOutcome([.. failures.OrderBy(failure => FollowsAnother(failure.Exception))], unended);
+            return new ThreadLaunchOutcome([.. failures.OrderBy(failure => failure.Exception is RankFailedException)], unended);
 
         // A background thread does not keep the process from ending should its rank never do.
         void Start(int rank) => new Thread(() => RunRank(rank), StackSize) { Name = $"rank {rank}", IsBackground = true }.Start();

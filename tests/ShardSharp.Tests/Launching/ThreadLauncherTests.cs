@@ -1,3 +1,4 @@
+using ShardSharp.Communication;
 using ShardSharp.Launching;
 
 namespace ShardSharp.Tests.Launching;
@@ -33,7 +34,7 @@ public sealed class ThreadLauncherTests
             if (rank != 1)
             {
                 broken.Wait();
-                throw new OperationCanceledException("rank 1 has failed");
+                throw new RankFailedException("rank 1 has failed");
             }
 
             try
@@ -50,7 +51,7 @@ public sealed class ThreadLauncherTests
         string[] report = [.. outcome.Report()];
         Assert.StartsWith("rank 1 failed: System.InvalidOperationException: boom", report[0], StringComparison.Ordinal);
         Assert.Equal(
-            "ended because of it: rank 0 (OperationCanceledException: rank 1 has failed), rank 2 (OperationCanceledException: rank 1 has failed).",
+            "ended because of it: rank 0 (RankFailedException: rank 1 has failed), rank 2 (RankFailedException: rank 1 has failed).",
             report[1]);
     }
 
@@ -63,12 +64,11 @@ public sealed class ThreadLauncherTests
             Ranks = 2,
             LeaveFailureToDebugger = false,
             RankFailed = _ => followed.Set(),
-            FollowsAnother = exception => exception is OperationCanceledException,
         };
         ThreadLaunchOutcome outcome = launcher.Run(rank =>
         {
             if (rank == 0)
-                throw new OperationCanceledException();
+                throw new RankFailedException("rank 1 has failed");
             followed.Wait();
             throw new InvalidOperationException("boom");
         });
