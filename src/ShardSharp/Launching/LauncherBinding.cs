@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using ShardSharp.Native;
+
+namespace ShardSharp.Launching;
+
+/// <summary>
+/// A rank's tie to the local launcher that started it: the rank dies when the launcher does, however that happens, and leaves Ctrl-C and a
+/// closed terminal, which the system tells every process of the terminal, to the launcher, which then ends the ranks in order.
+/// </summary>
+internal sealed class LauncherBinding : IDisposable
+{
+    private readonly PosixSignalRegistration[] _registrations = [LeaveToLauncher(PosixSignal.SIGINT), LeaveToLauncher(PosixSignal.SIGHUP)];
+
+    private LauncherBinding()
+    {
+    }
+
+    /// <summary>Binds this process to the launcher its environment names; to be called early, and held as long as the rank runs.</summary>
+    /// <returns>The binding, or null where the rank was started by something else.</returns>
+    /// <exception cref="InvalidOperationException">The launcher has already ended, or the environment names none that can be.</exception>
+    public static LauncherBinding? FromEnvironment()
+    {
+        if (Environment.GetEnvironmentVariable(RankVariables.Launcher) is not { } value)
+            return null;
+        if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int launcher) || launcher == 0)
+            throw new InvalidOperationException($"{RankVariables.Launcher}={value} is not the process id of a launcher.");
+        HostPlatform.Current.EndWithLauncher(launcher);
+        return new LauncherBinding();
+    }
+
+    public void Dispose()
+    {
+        foreach (PosixSignalRegistration registration in _registrations)
+            registration.Dispose();
+    }
+
+    private static PosixSignalRegistration LeaveToLauncher(PosixSignal signal) =>
+        PosixSignalRegistration.Create(signal, context => context.Cancel = true);
+}

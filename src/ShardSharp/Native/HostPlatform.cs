@@ -1,0 +1,34 @@
+using ShardSharp.Native.Linux;
+
+namespace ShardSharp.Native;
+
+/// <summary>What starting ranks as processes needs from the operating system beyond .NET: the one seam between the launcher and Linux.</summary>
+internal abstract class HostPlatform
+{
+    /// <summary>The platform this process runs on; stateless.</summary>
+    public static HostPlatform Current { get; } = OperatingSystem.IsLinux() ? new LinuxPlatform() : new OtherPlatform();
+
+    /// <summary>The words this process was started with, the program itself first, exactly as the system got them; null where unknown.</summary>
+    public abstract string[]? CommandLine();
+
+    /// <summary>Refuses, with what would work instead, where ranks cannot be processes.</summary>
+    /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
+    public abstract void RequireRankProcesses();
+
+    /// <summary>
+    /// Makes the system kill this process when the thread that started it ends. A process that some wrapper program stands before is tied to
+    /// that wrapper.
+    /// </summary>
+    /// <param name="launcherProcessId">The launcher, which must still be alive.</param>
+    /// <exception cref="InvalidOperationException">The launcher has already ended.</exception>
+    public abstract void EndWithLauncher(int launcherProcessId);
+
+    /// <summary>Asks a process to end (SIGTERM); one that has ended already is left alone.</summary>
+    public abstract void Terminate(int processId);
+
+    /// <summary>Ends a process at once (SIGKILL); one that has ended already is left alone.</summary>
+    public abstract void Kill(int processId);
+
+    /// <summary>The living processes of this user that were started with the given environment variable at the given value.</summary>
+    public abstract IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value);
+}

@@ -1,0 +1,23 @@
+using System.Runtime.InteropServices;
+
+namespace ShardSharp.Native;
+
+/// <summary>Systems on which ranks run as threads only.</summary>
+internal sealed class OtherPlatform : HostPlatform
+{
+    public override string[]? CommandLine() => null;
+
+    public override void RequireRankProcesses() => throw NotSupported();
+
+    public override void EndWithLauncher(int launcherProcessId) => throw NotSupported();
+
+    public override void Terminate(int processId) => throw NotSupported();
+
+    public override void Kill(int processId) => throw NotSupported();
+
+    public override IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value) => throw NotSupported();
+
+    private static PlatformNotSupportedException NotSupported() => new(
+        $"Ranks as local processes need Linux, and this is {RuntimeInformation.OSDescription.Trim()}. " +
+        "Run the ranks as threads of one process: --backend threads.");
+}
