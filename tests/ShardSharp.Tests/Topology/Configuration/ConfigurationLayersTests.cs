@@ -1,3 +1,4 @@
+using ShardSharp.Launching;
 using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Topology.Configuration;
@@ -110,6 +111,18 @@ public sealed class ConfigurationLayersTests : IDisposable
         ParallelConfiguration.Load([], Loading.Variables(
             ("SHARDSHARP_RANK", "0"), ("SHARDSHARP_WORLD_SIZE", "2"), ("SHARDSHARP_LOCAL_RANK", "0"), ("SHARDSHARP_LOCAL_SIZE", "2"),
             ("SHARDSHARP_JOB", "x"), ("RANKS", "7"), ("PATH", "/bin"))).Configuration);
+
+    [Fact]
+    public void Knows_every_variable_of_the_launcher()
+    {
+        var variables = new Dictionary<string, string?>();
+        var launch = new LocalLaunch { Command = new ProgramCommand("program", []), Ranks = 2, ThreadsPerRank = 1 };
+        RankVariables.Set(variables, launch, rank: 1);
+
+        Assert.Subset(
+            EnvironmentVariables.Launcher.ToHashSet(),
+            variables.Keys.Where(name => name.StartsWith(ConfigurationKeys.VariablePrefix, StringComparison.Ordinal)).ToHashSet());
+    }
 
     [Fact]
     public void Other_variables_with_the_prefix_are_rejected()

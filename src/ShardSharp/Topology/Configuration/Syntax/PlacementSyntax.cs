@@ -5,11 +5,10 @@ namespace ShardSharp.Topology;
 /// </summary>
 internal sealed class PlacementSyntax : ValueSyntax<string>, IChoices
 {
-    // "cluster" is DPT: the reference table of the SMP documentation, where one of its figures shows DTP.
-    private const string ClusterOrder = "DPT";
-    private const string SpreadOrder = "TPD";
+    private const string Cluster = "cluster";
+    private const string Spread = "spread";
 
-    public IReadOnlyList<string> Names { get; } = ["cluster", "spread", "DPT", "DTP", "PDT", "PTD", "TDP", "TPD"];
+    public IReadOnlyList<string> Names { get; } = [Cluster, Spread, .. PlacementStrategy.All.Select(strategy => strategy.Order)];
 
     public override string Description => "\"cluster\", \"spread\" or a permutation of the letters D, P and T such as \"DPT\"";
 
@@ -28,8 +27,8 @@ internal sealed class PlacementSyntax : ValueSyntax<string>, IChoices
 
     public static string Order(string value) => value switch
     {
-        "cluster" => ClusterOrder,
-        "spread" => SpreadOrder,
+        Cluster => PlacementStrategy.Cluster.Order,
+        Spread => PlacementStrategy.Spread.Order,
         _ => value,
     };
 }
