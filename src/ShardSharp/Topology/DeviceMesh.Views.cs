@@ -66,7 +66,7 @@ public sealed partial class DeviceMesh
     /// <summary>The same ranks with one axis split into several.</summary>
     /// <param name="axis">The name of the axis to split.</param>
     /// <param name="parts">The axes that take its place, slowest varying first; the product of their sizes is the size of the axis.</param>
-    /// <exception cref="ArgumentException">The mesh has no such axis, the sizes do not multiply to its size, or a name is taken.</exception>
+    /// <exception cref="ArgumentException">The mesh has no such axis, the sizes do not multiply to its own, or a name is taken.</exception>
     public DeviceMesh Split(string axis, params IReadOnlyList<MeshAxis> parts)
     {
         int index = AxisIndex(axis);

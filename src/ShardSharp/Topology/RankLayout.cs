@@ -8,7 +8,8 @@ namespace ShardSharp.Topology;
 /// <remarks>
 /// The members of every group are ordered by world rank; a rank's position in that order is its rank in the group. So a rank in the data
 /// or model group counts in the order of the placement letters: with T after D (DPT) the data rank is
-/// <c>reduced data rank × tensor size + tensor rank</c>, with D after T (TPD) it is <c>tensor rank × reduced data size + reduced data rank</c>.
+/// <c>reduced data rank × tensor size + tensor rank</c>, with D after T (TPD) it is
+/// <c>tensor rank × reduced data size + reduced data rank</c>.
 /// </remarks>
 public sealed class RankLayout
 {

@@ -6,19 +6,19 @@ internal static class RankLayoutRules
     public static void Check(int worldSize, int pipelineDegree, int tensorDegree)
     {
         if (worldSize < 1)
-            throw new ArgumentException($"The number of ranks is {worldSize}; it must be at least 1.", nameof(worldSize));
+            throw new ArgumentException($"The number of ranks is {worldSize}; it must be 1 or more.", nameof(worldSize));
         if (pipelineDegree < 1)
-            throw new ArgumentException($"The pipeline-parallel degree is {pipelineDegree}; it must be at least 1.", nameof(pipelineDegree));
+            throw new ArgumentException($"The pipeline-parallel degree is {pipelineDegree}; it must be 1 or more.", nameof(pipelineDegree));
         if (tensorDegree < 1)
-            throw new ArgumentException($"The tensor-parallel degree is {tensorDegree}; it must be at least 1.", nameof(tensorDegree));
+            throw new ArgumentException($"The tensor-parallel degree is {tensorDegree}; it must be 1 or more.", nameof(tensorDegree));
 
         long product = (long)pipelineDegree * tensorDegree;
         if (worldSize % product == 0)
             return;
 
         string message =
-            $"Pipeline-parallel degree {pipelineDegree} × tensor-parallel degree {tensorDegree} = {product} does not divide the {worldSize} "
-            + $"ranks. Start a multiple of {product} ranks";
+            $"Pipeline-parallel degree {pipelineDegree} × tensor-parallel degree {tensorDegree} = {product} does not divide the "
+            + $"{worldSize} ranks. Start a multiple of {product} ranks";
         if (worldSize % tensorDegree == 0)
             message += $", or keep the tensor-parallel degree and use pipeline-parallel degree {Divisors(worldSize / tensorDegree)}";
         if (worldSize % pipelineDegree == 0)

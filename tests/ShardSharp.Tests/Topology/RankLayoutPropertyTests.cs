@@ -22,7 +22,8 @@ public sealed class RankLayoutPropertyTests
                     ['T'] = (p.TensorRank, p.TensorSize),
                 };
                 Assert.All(digits.Values, digit => Assert.InRange(digit.Digit, 0, digit.Radix - 1));
-                Assert.Equal(rank, layout.Placement.Order.Aggregate(0, (sum, letter) => (sum * digits[letter].Radix) + digits[letter].Digit));
+                Assert.Equal(
+                    rank, layout.Placement.Order.Aggregate(0, (sum, letter) => (sum * digits[letter].Radix) + digits[letter].Digit));
                 Assert.Equal(rank, layout.RankAt(p.ReducedDataRank, p.PipelineRank, p.TensorRank));
             }
         }
@@ -86,16 +87,17 @@ public sealed class RankLayoutPropertyTests
             RankPosition[] world = [.. Enumerable.Range(0, layout.WorldSize).Select(rank => layout.PositionOf(rank))];
             foreach (RankPosition p in world)
             {
-                Check(layout.GroupOf(GroupKind.Pipeline, p.Rank), q => q.ReducedDataRank == p.ReducedDataRank && q.TensorRank == p.TensorRank);
-                Check(layout.GroupOf(GroupKind.Tensor, p.Rank), q => q.ReducedDataRank == p.ReducedDataRank && q.PipelineRank == p.PipelineRank);
-                Check(layout.GroupOf(GroupKind.ReducedData, p.Rank), q => q.PipelineRank == p.PipelineRank && q.TensorRank == p.TensorRank);
-                Check(layout.GroupOf(GroupKind.Data, p.Rank), q => q.PipelineRank == p.PipelineRank);
-                Check(layout.GroupOf(GroupKind.Model, p.Rank), q => q.ReducedDataRank == p.ReducedDataRank);
-                Check(layout.GroupOf(GroupKind.World, p.Rank), _ => true);
+                (int rdp, int pp, int tp) = (p.ReducedDataRank, p.PipelineRank, p.TensorRank);
+                Check(GroupKind.Pipeline, p.Rank, q => q.ReducedDataRank == rdp && q.TensorRank == tp);
+                Check(GroupKind.Tensor, p.Rank, q => q.ReducedDataRank == rdp && q.PipelineRank == pp);
+                Check(GroupKind.ReducedData, p.Rank, q => q.PipelineRank == pp && q.TensorRank == tp);
+                Check(GroupKind.Data, p.Rank, q => q.PipelineRank == pp);
+                Check(GroupKind.Model, p.Rank, q => q.ReducedDataRank == rdp);
+                Check(GroupKind.World, p.Rank, _ => true);
             }
 
-            void Check(RankGroup group, Func<RankPosition, bool> together) =>
-                Assert.True(group.SequenceEqual(world.Where(together).Select(q => q.Rank)), $"{layout}: {group}");
+            void Check(GroupKind kind, int rank, Func<RankPosition, bool> together) => Assert.True(
+                layout.GroupOf(kind, rank).SequenceEqual(world.Where(together).Select(q => q.Rank)), $"{layout}: {kind} of rank {rank}");
         }
     }
 
@@ -130,7 +132,9 @@ public sealed class RankLayoutPropertyTests
             {
                 RankPosition p = layout.PositionOf(rank);
                 Assert.Equal(
-                    tensorAfterData ? (p.ReducedDataRank * p.TensorSize) + p.TensorRank : (p.TensorRank * p.ReducedDataSize) + p.ReducedDataRank,
+                    tensorAfterData
+                        ? (p.ReducedDataRank * p.TensorSize) + p.TensorRank
+                        : (p.TensorRank * p.ReducedDataSize) + p.ReducedDataRank,
                     p.DataRank);
                 Assert.Equal(
                     tensorAfterPipeline ? (p.PipelineRank * p.TensorSize) + p.TensorRank : (p.TensorRank * p.PipelineSize) + p.PipelineRank,

@@ -34,7 +34,9 @@ public sealed class TopologyDocumentTests
         var layout = new RankLayout(8, pipelineDegree: 2, tensorDegree: 2, placement);
         GroupKind[] kinds = [GroupKind.Tensor, GroupKind.Pipeline, GroupKind.ReducedData];
         Assert.Contains(
-            $" | {string.Join(" | ", kinds.Select(kind => layout.GroupOf(kind, 0)))} |", Line($"| `{placement}`"), StringComparison.Ordinal);
+            $" | {string.Join(" | ", kinds.Select(kind => layout.GroupOf(kind, 0)))} |",
+            Line($"| `{placement}`"),
+            StringComparison.Ordinal);
     });
 
     private static string Line(string start) => Document.Split('\n').Single(line => line.StartsWith(start, StringComparison.Ordinal));
