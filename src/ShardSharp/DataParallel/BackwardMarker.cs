@@ -1,0 +1,30 @@
+using static TorchSharp.torch;
+
+namespace ShardSharp.DataParallel;
+
+/// <summary>A point in a model's graph that tells when backward comes by.</summary>
+/// <remarks>
+/// TorchSharp has no hooks on tensors. An identity on a module's input does as well: autograd runs its backward after that of everything
+/// computed from it later, and a gradient reaches its parameter as soon as it is known, so then the module's own gradients are complete.
+/// </remarks>
+internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMarker>
+{
+    private Action? _passed;
+
+    public override string Name => nameof(BackwardMarker);
+
+    /// <summary>The tensor itself, marked; <paramref name="passed"/> is called when the gradient with respect to it is known.</summary>
+    public static Tensor Mark(Tensor tensor, Action passed) => apply(tensor, passed);
+
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        _passed = (Action)vars[1];
+        return ((Tensor)vars[0]).alias();
+    }
+
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        _passed!();
+        return [grad_output.alias(), null!];
+    }
+}

@@ -1,0 +1,114 @@
+using ShardSharp.Communication;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.DataParallel;
+
+/// <summary>Averages gradients over the ranks that hold the same parameters, bucket by bucket, while backward still computes others.</summary>
+/// <remarks>
+/// After Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020. Buckets start in one fixed order,
+/// the same on every rank, whatever order gradients become known in, and whichever of them a rank does not have.
+/// </remarks>
+internal sealed class GradientReducer : IDisposable
+{
+    private readonly ProcessGroup _group;
+    private readonly GradientBucket[] _buckets;
+    private readonly double[] _present;
+    private readonly BackwardWatch? _watch;
+    private readonly HashSet<Parameter> _complete = new(ReferenceEqualityComparer.Instance);
+    private int _next;
+    private bool _armed;
+
+    /// <param name="module">The model.</param>
+    /// <param name="group">Ranks that hold the same parameters.</param>
+    /// <param name="capacity">Bytes that a bucket holds at most, unless a single parameter is larger.</param>
+    /// <param name="overlap">Whether to start buckets during backward.</param>
+    public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap)
+    {
+        _group = group;
+        var trained = module.named_parameters().Where(named => named.parameter.requires_grad).ToArray();
+        _buckets = [.. Fill(trained, capacity).Select(bucket => new GradientBucket(bucket))];
+        _present = new double[trained.Length];
+        if (overlap && group.Size > 1)
+            _watch = new BackwardWatch(module, capacity, OnComplete);
+    }
+
+    /// <summary>Announces that the next backward is the last one before the optimizer's step.</summary>
+    public void Arm()
+    {
+        if (_group.Size == 1)
+            return;
+        _complete.Clear();
+        _next = 0;
+        _armed = true;
+        _watch?.Reset();
+    }
+
+    /// <summary>Waits until all gradients are averages. Parameters that no rank has a gradient of stay without one.</summary>
+    public void Finish()
+    {
+        if (_group.Size == 1)
+            return;
+        _armed = false;
+        while (_next < _buckets.Length)
+            StartNext();
+        foreach (var bucket in _buckets)
+            bucket.Finish();
+
+        _group.AllReduce(_present.AsSpan(), ReduceOperation.Max);
+        var i = 0;
+        foreach (var (_, parameter) in _buckets.SelectMany(bucket => bucket.Parameters))
+        {
+            if (_present[i++] == 0)
+                parameter.grad = null;
+        }
+    }
+
+    public void Dispose() => _watch?.Dispose();
+
+    /// <summary>Backward ends where forward began, so the last parameters fill the first bucket.</summary>
+    private static IEnumerable<List<(string, Parameter)>> Fill(IEnumerable<(string Name, Parameter Parameter)> trained, long capacity)
+    {
+        foreach (var ofType in trained.Reverse().GroupBy(named => named.Parameter.dtype))
+        {
+            var bucket = new List<(string, Parameter)>();
+            var bytes = 0L;
+            foreach (var named in ofType)
+            {
+                var size = named.Parameter.numel() * named.Parameter.element_size();
+                if (bucket.Count > 0 && bytes + size > capacity)
+                {
+                    yield return bucket;
+                    (bucket, bytes) = ([], 0);
+                }
+
+                bucket.Add(named);
+                bytes += size;
+            }
+
+            yield return bucket;
+        }
+    }
+
+    private void OnComplete(IReadOnlyList<Parameter> parameters)
+    {
+        if (!_armed)
+            return;
+        _complete.UnionWith(parameters);
+        while (_next < _buckets.Length && _buckets[_next].Parameters.All(named => _complete.Contains(named.Parameter) && HasGradient(named.Parameter)))
+            StartNext();
+    }
+
+    private static bool HasGradient(Parameter parameter)
+    {
+        using var gradient = parameter.grad;
+        return gradient is not null;
+    }
+
+    private void StartNext()
+    {
+        var offset = _buckets[.._next].Sum(bucket => bucket.Parameters.Count);
+        var bucket = _buckets[_next++];
+        bucket.Start(_group, _present.AsSpan(offset, bucket.Parameters.Count));
+    }
+}

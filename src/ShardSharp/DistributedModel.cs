@@ -1,0 +1,132 @@
+using ShardSharp.Communication;
+using ShardSharp.DataParallel;
+using ShardSharp.Topology;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>A model whose copies on the ranks train as one.</summary>
+/// <remarks>
+/// Every rank begins with the same parameters. After a step every parameter's <c>grad</c> is that of the mean loss over all ranks that hold
+/// the same parameters, as if one rank had seen the whole batch. Parameters must not be added, replaced or frozen later.
+/// </remarks>
+public abstract class DistributedModel : IDisposable
+{
+    private readonly GradientReducer _reducer;
+    private readonly ReplicaSynchronizer _replicas;
+    private int _accumulated;
+    private bool _holdsBack;
+
+    private protected DistributedModel(nn.Module module, ParallelConfiguration configuration, ProcessGroup dataParallel)
+    {
+        (Root, Configuration) = (module, configuration);
+        _replicas = new ReplicaSynchronizer(module, dataParallel);
+        _replicas.BroadcastParameters();
+        _replicas.BroadcastBuffers();
+        var capacity = (long)(configuration.BucketCapacityMegabytes * 1024 * 1024);
+        _reducer = new GradientReducer(module, dataParallel, capacity, configuration.OverlappingAllReduce);
+    }
+
+    private protected nn.Module Root { get; }
+
+    private protected ParallelConfiguration Configuration { get; }
+
+    /// <summary>The parameters that this rank holds.</summary>
+    public IEnumerable<Parameter> Parameters => Root.parameters();
+
+    /// <summary>The parameters that this rank holds, with their names in the model.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters => Root.named_parameters();
+
+    /// <summary>Puts the model in training mode: dropout drops, and normalisation learns.</summary>
+    public void Train() => Root.train();
+
+    /// <summary>Puts the model in evaluation mode.</summary>
+    public void Evaluate() => Root.eval();
+
+    /// <summary>Lets go of all gradients, which gives their memory to the next forward.</summary>
+    public void ZeroGradients()
+    {
+        foreach (var parameter in Root.parameters())
+            parameter.grad = null;
+    }
+
+    /// <summary>
+    /// Steps until the result is disposed only add to the gradients, on each rank for itself; the first step after that averages all.
+    /// </summary>
+    public IDisposable AccumulateGradients()
+    {
+        _holdsBack = true;
+        return new Accumulation(this);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _reducer.Dispose();
+        Root.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
+    private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
+    {
+        if (Configuration.BroadcastBuffers && Root.training)
+            _replicas.BroadcastBuffers();
+        var synchronizes = !_holdsBack && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+        var weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+        var outputs = new List<Tensor>(batch.Count);
+        for (var i = 0; i < batch.Count; i++)
+        {
+            if (synchronizes && i == batch.Count - 1)
+                _reducer.Arm();
+            outputs.Add(RunMicrobatch(batch, i, loss, weight));
+        }
+
+        if (synchronizes)
+            _reducer.Finish();
+        return new StepOutput(outputs);
+    }
+
+    /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
+    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    {
+        using var _ = no_grad();
+        var outputs = new List<Tensor>(batch.Count);
+        for (var i = 0; i < batch.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+        }
+
+        return new StepOutput(outputs);
+    }
+
+    private static Tensor RunMicrobatch(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss, int weight)
+    {
+        using var scope = NewDisposeScope();
+        Tensor value;
+
+        // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
+        using (NewDisposeScope())
+            value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        (weight == 1 ? value : value / weight).backward();
+        return value.detach().MoveToOuterDisposeScope();
+    }
+
+    private static void RequireLoss(Tensor value)
+    {
+        if (value.numel() != 1 || !value.requires_grad)
+        {
+            throw new InvalidOperationException(
+                $"A step needs the loss as a single number that depends on the model's parameters; it got shape [{string.Join(", ", value.shape)}]"
+                + $"{(value.requires_grad ? "" : " without a gradient function")}.");
+        }
+    }
+
+    private sealed class Accumulation(DistributedModel model) : IDisposable
+    {
+        public void Dispose() => model._holdsBack = false;
+    }
+}

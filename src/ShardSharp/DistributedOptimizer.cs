@@ -1,0 +1,43 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>Any TorchSharp optimizer over the parameters that this rank holds. Learning-rate schedulers take it like any other.</summary>
+/// <remarks>Every rank calls <see cref="step"/> after the model's step; equal gradients and equal parameters stay equal.</remarks>
+public sealed class DistributedOptimizer : optim.Optimizer
+{
+    private readonly DistributedModel _model;
+
+    internal DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
+        : base(nint.Zero) => (_model, Inner) = (model, inner);
+
+    /// <summary>The optimizer as it was created.</summary>
+    public optim.Optimizer Inner { get; }
+
+    /// <summary>The inner optimizer's groups, whose learning rates schedulers change.</summary>
+    public override IEnumerable<optim.ILearningRateController> ParamGroups => Inner.ParamGroups;
+
+    /// <summary>Updates the parameters from their averaged gradients.</summary>
+    /// <param name="closure">Evaluates the loss anew, for the optimizers that ask for it; it must give the same on every rank.</param>
+    /// <returns>The closure's loss; null without one.</returns>
+    public override Tensor step(Func<Tensor>? closure = null) => Inner.step(closure);
+
+    /// <summary>Lets go of all gradients of the model, which gives their memory to the next forward.</summary>
+    public override void zero_grad() => _model.ZeroGradients();
+
+    /// <inheritdoc/>
+    public override IEnumerable<Parameter> parameters() => Inner.parameters();
+
+    /// <summary>Adds parameters of the model to the optimizer.</summary>
+    /// <param name="param_group">The parameters and their options.</param>
+    public override void add_param_group(ParamGroup param_group) => Inner.add_param_group(param_group);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            Inner.Dispose();
+        base.Dispose(disposing);
+    }
+}

@@ -1,0 +1,119 @@
+using ShardSharp.Communication;
+using ShardSharp.DataParallel;
+using ShardSharp.Topology;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>One rank's part of a run: who it is, the groups it belongs to, and the way to distributed models, optimizers and data.</summary>
+/// <remarks>
+/// <see cref="ModelParallel.Launch(string[], Action{Session}, ParallelConfiguration?)"/> creates one for every rank. It belongs to one
+/// thread. There is no current session: what needs one is given it, which is what lets ranks be threads of one process.
+/// </remarks>
+public sealed partial class Session : IDisposable
+{
+    private readonly Lock _construction;
+
+    /// <param name="loaded">The configuration in force.</param>
+    /// <param name="world">The group of all ranks, owned from now on.</param>
+    /// <param name="place">Rank and size among the ranks of this host.</param>
+    /// <param name="construction">Held while a model is built; shared by the ranks of a process, which share a random generator.</param>
+    internal Session(LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction)
+    {
+        (Loaded, _construction) = (loaded, construction);
+        Layout = new RankLayout(
+            world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
+            PlacementStrategy.Parse(Configuration.PlacementStrategy));
+        Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
+        Groups = new SessionGroups(world, Layout);
+    }
+
+    /// <summary>The configuration in force.</summary>
+    public ParallelConfiguration Configuration => Loaded.Configuration;
+
+    /// <summary>The configuration with where each value came from, and the program's own arguments.</summary>
+    public LoadedConfiguration Loaded { get; }
+
+    /// <summary>The program's arguments without those that ShardSharp understood.</summary>
+    public IReadOnlyList<string> Arguments => Loaded.ProgramArguments;
+
+    /// <summary>How the ranks are laid out over the axes of parallelism.</summary>
+    public RankLayout Layout { get; }
+
+    /// <summary>This rank's place in every group.</summary>
+    public RankPosition Position { get; }
+
+    /// <summary>The groups that this rank belongs to.</summary>
+    public SessionGroups Groups { get; }
+
+    /// <summary>World rank, from 0.</summary>
+    public int Rank => Position.Rank;
+
+    /// <summary>Number of ranks.</summary>
+    public int Size => Position.Size;
+
+    /// <summary>Whether this is rank 0, which prints and writes what only one should.</summary>
+    public bool IsFirstRank => Rank == 0;
+
+    /// <summary>Where this rank computes.</summary>
+    public Device Device { get; } = CPU;
+
+    /// <summary>Builds a model on every rank and makes the copies one.</summary>
+    /// <typeparam name="TModule">The module's type.</typeparam>
+    /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
+    /// the same parameters as one.</param>
+    /// <returns>The model, which owns the module.</returns>
+    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create)
+        where TModule : nn.Module
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        TModule module;
+        lock (_construction)
+        {
+            manual_seed(Configuration.Seed);
+            module = create();
+        }
+
+        return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
+    }
+
+    /// <summary>Creates an optimizer for a distributed model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
+    /// <returns>The optimizer, to be used like the one that was created.</returns>
+    public DistributedOptimizer DistributedOptimizer(DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(create);
+        return new DistributedOptimizer(model, create(model.Parameters));
+    }
+
+    /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>
+    /// <param name="value">This rank's number, such as the loss of its part of the batch.</param>
+    public double MeanOverDataRanks(double value)
+    {
+        Span<double> values = [value];
+        Groups.Data.AllReduce(values, ReduceOperation.Mean);
+        return values[0];
+    }
+
+    /// <summary>Prints metrics on rank 0, each as its mean over the ranks that see different samples; every rank calls it.</summary>
+    /// <param name="metrics">Names and this rank's values, the same names in the same order on every rank.</param>
+    public void Report(params ReadOnlySpan<(string Name, double Value)> metrics)
+    {
+        var values = new double[metrics.Length];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = metrics[i].Value;
+        Groups.Data.AllReduce(values.AsSpan(), ReduceOperation.Mean);
+        if (!IsFirstRank)
+            return;
+        var line = new System.Text.StringBuilder();
+        for (var i = 0; i < values.Length; i++)
+            line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
+        Console.WriteLine(line);
+    }
+
+    /// <summary>Leaves all groups.</summary>
+    public void Dispose() => Groups.Dispose();
+}

@@ -1,0 +1,53 @@
+using ShardSharp.Communication;
+using ShardSharp.Topology;
+
+namespace ShardSharp;
+
+/// <summary>The groups of ranks that this rank belongs to.</summary>
+public sealed class SessionGroups : IDisposable
+{
+    private readonly Dictionary<GroupKind, ProcessGroup> _groups;
+
+    internal SessionGroups(ProcessGroup world, RankLayout layout)
+    {
+        _groups = new Dictionary<GroupKind, ProcessGroup> { [GroupKind.World] = world };
+        foreach (var kind in Enum.GetValues<GroupKind>().Where(kind => kind != GroupKind.World))
+            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind));
+    }
+
+    /// <summary>All ranks (SMP: <c>WORLD</c>).</summary>
+    public ProcessGroup World => this[GroupKind.World];
+
+    /// <summary>Ranks of the same pipeline stage, which see different samples (SMP: <c>DP_GROUP</c>).</summary>
+    public ProcessGroup Data => this[GroupKind.Data];
+
+    /// <summary>Ranks that hold the same parameters (SMP: <c>RDP_GROUP</c>).</summary>
+    public ProcessGroup ReducedData => this[GroupKind.ReducedData];
+
+    /// <summary>The stages of one pipeline (SMP: <c>PP_GROUP</c>).</summary>
+    public ProcessGroup Pipeline => this[GroupKind.Pipeline];
+
+    /// <summary>Ranks that share the layers of one stage (SMP: <c>TP_GROUP</c>).</summary>
+    public ProcessGroup Tensor => this[GroupKind.Tensor];
+
+    /// <summary>Ranks that together hold one copy of the model (SMP: <c>MP_GROUP</c>).</summary>
+    public ProcessGroup Model => this[GroupKind.Model];
+
+    /// <summary>This rank's group of a kind.</summary>
+    /// <param name="kind">Which group.</param>
+    public ProcessGroup this[GroupKind kind] => _groups[kind];
+
+    /// <summary>Leaves all groups, the world last.</summary>
+    public void Dispose()
+    {
+        foreach (var (kind, group) in _groups)
+        {
+            if (kind != GroupKind.World)
+                group.Dispose();
+        }
+
+        World.Dispose();
+    }
+
+    private static string NameOf(GroupKind kind) => kind == GroupKind.ReducedData ? "reduced data" : kind.ToString().ToLowerInvariant();
+}
