@@ -1,4 +1,5 @@
 using System.Globalization;
+using ShardSharp.Native;
 
 namespace ShardSharp.Launching;
 
@@ -13,7 +14,7 @@ internal static class RankVariables
     /// <summary>A random name all ranks of one launch share, and no other process has.</summary>
     public const string Job = "SHARDSHARP_JOB";
 
-    /// <summary>The process id of the launcher.</summary>
+    /// <summary>The launcher: its process id and, after a colon, the tick of its start, which no other process of that id shares.</summary>
     public const string Launcher = "SHARDSHARP_LAUNCHER";
 
     /// <summary>Read by OpenMP and by MKL, before the first operation, for how many threads to compute with.</summary>
@@ -27,7 +28,8 @@ internal static class RankVariables
         environment[Rank] = environment[LocalRank] = number;
         environment[WorldSize] = environment[LocalSize] = size;
         environment[Job] = launch.Job;
-        environment[Launcher] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+        environment[Launcher] = string.Create(
+            CultureInfo.InvariantCulture, $"{ProcessIdentity.Current.Id}:{ProcessIdentity.Current.StartTicks}");
         foreach (string variable in ComputeThreads)
             environment[variable] = launch.ThreadsPerRank.ToString(CultureInfo.InvariantCulture);
     }

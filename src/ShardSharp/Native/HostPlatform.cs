@@ -1,5 +1,3 @@
-using ShardSharp.Native.Linux;
-
 namespace ShardSharp.Native;
 
 /// <summary>What starting ranks as processes needs from the operating system beyond .NET: the one seam between the launcher and Linux.</summary>
@@ -19,9 +17,9 @@ internal abstract class HostPlatform
     /// Makes the system kill this process when the thread that started it ends. A process that some wrapper program stands before is tied to
     /// that wrapper.
     /// </summary>
-    /// <param name="launcherProcessId">The launcher, which must still be alive.</param>
+    /// <param name="launcher">The launcher, which must still be alive.</param>
     /// <exception cref="InvalidOperationException">The launcher has already ended.</exception>
-    public abstract void EndWithLauncher(int launcherProcessId);
+    public abstract void EndWithLauncher(ProcessIdentity launcher);
 
     /// <summary>Asks a process to end (SIGTERM); one that has ended already is left alone.</summary>
     public abstract void Terminate(int processId);

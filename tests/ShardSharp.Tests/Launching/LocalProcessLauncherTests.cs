@@ -30,7 +30,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     public void Tells_each_rank_who_it_is()
     {
         _script.Run(2, "echo $SHARDSHARP_RANK $SHARDSHARP_WORLD_SIZE $SHARDSHARP_LOCAL_RANK $SHARDSHARP_LOCAL_SIZE $SHARDSHARP_JOB " +
-            "$SHARDSHARP_LAUNCHER $OMP_NUM_THREADS $MKL_NUM_THREADS");
+            "${SHARDSHARP_LAUNCHER%:*} $OMP_NUM_THREADS $MKL_NUM_THREADS");
 
         string rest = $"{_script.Job} {Environment.ProcessId} 3 3";
         Assert.Equal([$"[rank 0] 0 2 0 2 {rest}", $"[rank 1] 1 2 1 2 {rest}"], RecordingConsole.Sorted(_script.Console.Output));

@@ -83,7 +83,7 @@ public sealed class RankProgramTests
     {
         using var gone = Process.Start("true");
         await ExitCodeAsync(gone);
-        using Process rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}"));
+        using Process rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}:1"));
 
         string message = $"The launcher of this rank (process {gone.Id}) has ended.";
         Assert.Contains(message, await ReadAsync(rank.StandardError), StringComparison.Ordinal);
