@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using ShardSharp.Native;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Launching;
 
@@ -28,7 +29,8 @@ internal sealed class LauncherBinding : IDisposable
             || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int id)
             || !long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out long startTicks))
         {
-            throw new InvalidOperationException($"{RankVariables.Launcher}='{value}' names no launcher: it should be a process id, a colon and a tick.");
+            throw new InvalidOperationException(
+                $"{RankVariables.Launcher}='{value}' names no launcher: it should be a process id, a colon and a tick.");
         }
 
         HostPlatform.Current.EndWithLauncher(new ProcessIdentity(id, startTicks));

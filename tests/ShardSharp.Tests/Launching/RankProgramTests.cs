@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using ShardSharp.Launching;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Launching;
 
@@ -98,7 +99,11 @@ public sealed class RankProgramTests
 
     private static Process Start(string[] arguments, params (string Variable, string Value)[] environment)
     {
-        var start = new ProcessStartInfo("dotnet", [ProgramFile, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [ProgramFile, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         foreach ((string variable, string value) in environment)
             start.Environment[variable] = value;
         return Process.Start(start)!;
