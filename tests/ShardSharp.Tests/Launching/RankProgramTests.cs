@@ -7,9 +7,12 @@ namespace ShardSharp.Tests.Launching;
 /// <summary>A real .NET program on two ranks, launched by the test or by itself, and stopped in the ways a program can be.</summary>
 public sealed class RankProgramTests
 {
+    // Far more than any of them takes: a launcher that waits for ever should fail its test and not stop the run.
+    private const int Deadline = 120_000;
+
     private static readonly string ProgramFile = Path.Combine(AppContext.BaseDirectory, "ShardSharp.Tests.RankProgram.dll");
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ranks_get_the_arguments_exactly()
     {
         string[] arguments = ["arguments", "two words", "", "\"quoted\"", "ünï", "--flag=$HOME *"];
@@ -45,7 +48,7 @@ public sealed class RankProgramTests
         Assert.Contains(" was killed by SIGABRT (signal 6; an unhandled exception", console.Error, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ctrl_C_reaches_ranks_as_SIGTERM_from_the_launcher_alone()
     {
         using var meeting = new Meeting();
@@ -67,7 +70,7 @@ public sealed class RankProgramTests
         await meeting.AllGoneAsync();
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ranks_die_with_a_launcher_that_is_killed()
     {
         using var meeting = new Meeting();
@@ -79,7 +82,7 @@ public sealed class RankProgramTests
         await meeting.AllGoneAsync();
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task A_rank_whose_launcher_is_gone_does_not_start()
     {
         using var gone = Process.Start("true");
