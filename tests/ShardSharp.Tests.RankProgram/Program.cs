@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using ShardSharp.Launching;
+using ShardSharp.Topology;
 
 // Without a rank in its environment the program launches itself on two ranks, as ModelParallel.Launch does; as a rank it plays a scenario.
 if (Environment.GetEnvironmentVariable(RankVariables.Rank) is not { } rankText)

@@ -8,7 +8,7 @@ namespace ShardSharp.Launching;
 /// <param name="Unended">Ranks that were still there after SIGKILL.</param>
 internal sealed record LaunchOutcome(int Ranks, IReadOnlyList<RankExit> Exits, RankExit? Cause, int? Signal, IReadOnlyList<int> Unended)
 {
-    /// <summary>The exit code of the launch: that of the rank that failed first; 128 + n where signal n ended that rank, or the launch.</summary>
+    /// <summary>The exit code of the launch: that of the first rank to fail, or 128 + n where signal n ended it or the launch.</summary>
     public int ExitCode => Signal is { } signal ? ExitCodes.SignalBase + signal
         : Cause is not { } cause ? ExitCodes.Success
         : cause.ExitCode == ExitCodes.AnotherRankFailed ? ExitCodes.WorkFailed

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using ShardSharp.Native;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Launching;
 
@@ -18,14 +19,21 @@ internal sealed class LauncherBinding : IDisposable
 
     /// <summary>Binds this process to the launcher its environment names; to be called early, and held as long as the rank runs.</summary>
     /// <returns>The binding, or null where the rank was started by something else.</returns>
-    /// <exception cref="InvalidOperationException">The launcher has already ended, or the environment names none that can be.</exception>
+    /// <exception cref="InvalidOperationException">The launcher has already ended.</exception>
     public static LauncherBinding? FromEnvironment()
     {
         if (Environment.GetEnvironmentVariable(RankVariables.Launcher) is not { } value)
             return null;
-        if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int launcher) || launcher == 0)
-            throw new InvalidOperationException($"{RankVariables.Launcher}={value} is not the process id of a launcher.");
-        HostPlatform.Current.EndWithLauncher(launcher);
+        string[] parts = value.Split(':');
+        if (parts.Length != 2
+            || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+            || !long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out long startTicks))
+        {
+            throw new InvalidOperationException(
+                $"{RankVariables.Launcher}='{value}' names no launcher: it should be a process id, a colon and a tick.");
+        }
+
+        HostPlatform.Current.EndWithLauncher(new ProcessIdentity(id, startTicks));
         return new LauncherBinding();
     }
 

@@ -3,8 +3,8 @@ using System.Buffers;
 namespace ShardSharp.Launching;
 
 /// <summary>
-/// Makes whole, prefixed lines of text that arrives in pieces, as bytes of UTF-8 or as characters. A carriage return means that what follows
-/// overwrites the line, as progress bars do: of such a line the last state is kept. Before a line feed it is part of the line's end.
+/// Makes whole, prefixed lines of text that arrives in pieces, as bytes of UTF-8 or as characters. A carriage return means that what
+/// follows overwrites the line, as progress bars do: such a line keeps its last state. Before a line feed it is part of the end of line.
 /// </summary>
 /// <param name="lineFeed">The line feed, as T.</param>
 /// <param name="carriageReturn">The carriage return, as T.</param>

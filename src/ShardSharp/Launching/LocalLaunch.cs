@@ -1,4 +1,7 @@
+using System.Globalization;
 using System.Security.Cryptography;
+using ShardSharp.Native;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Launching;
 
@@ -22,6 +25,27 @@ internal sealed record LocalLaunch
 
     /// <summary>How patient the launcher is when it ends the ranks.</summary>
     public LaunchGrace Grace { get; init; } = new();
+
+    /// <summary>What a rank finds in its environment on top of what the launcher's own holds.</summary>
+    public IReadOnlyDictionary<string, string> EnvironmentOf(int rank)
+    {
+        ProcessIdentity launcher = ProcessIdentity.Current;
+        return new Dictionary<string, string>(Environment)
+        {
+            [RankVariables.Rank] = Text(rank),
+            [RankVariables.WorldSize] = Text(Ranks),
+            [RankVariables.LocalRank] = Text(rank),
+            [RankVariables.LocalSize] = Text(Ranks),
+            [RankVariables.Job] = Job,
+            [RankVariables.Launcher] = $"{Text(launcher.Id)}:{Text(launcher.StartTicks)}",
+
+            // OpenMP and MKL read these before their first operation, long before the program could set a number of threads.
+            ["OMP_NUM_THREADS"] = Text(ThreadsPerRank),
+            ["MKL_NUM_THREADS"] = Text(ThreadsPerRank),
+        };
+
+        static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+    }
 }
 
 /// <summary>How long the launcher waits for ranks to do by themselves what it would else force.</summary>
@@ -33,6 +57,8 @@ internal sealed record LaunchGrace
     /// <summary>Between SIGTERM and SIGKILL. <value>Default: 5 s.</value></summary>
     public TimeSpan Terminate { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>For the system to end a rank after SIGKILL, and for output that a rank's own children keep open. <value>Default: 2 s.</value></summary>
+    /// <summary>
+    /// For the system to end a rank after SIGKILL, and for output that a rank's own children keep open. <value>Default: 2 s.</value>
+    /// </summary>
     public TimeSpan Kill { get; init; } = TimeSpan.FromSeconds(2);
 }

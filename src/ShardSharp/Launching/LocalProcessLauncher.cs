@@ -1,4 +1,5 @@
 using ShardSharp.Native;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Launching;
 

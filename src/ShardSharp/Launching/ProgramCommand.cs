@@ -17,7 +17,7 @@ internal sealed record ProgramCommand(string FileName, IReadOnlyList<string> Arg
     /// `dotnet` command is given the program's dll, after options of its own (`dotnet exec --roll-forward Major program.dll`).
     /// </summary>
     /// <param name="processPath">The running executable.</param>
-    /// <param name="commandLine">All words of the command line, or null where the system does not tell; then options of `dotnet` are lost.</param>
+    /// <param name="commandLine">The whole command line, or null where the system does not tell: options of `dotnet` are lost.</param>
     /// <param name="managedArguments">The program's dll (or the single file) and the program's own arguments.</param>
     internal static ProgramCommand Again(string processPath, string[]? commandLine, string[] managedArguments)
     {

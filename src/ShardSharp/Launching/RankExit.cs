@@ -3,7 +3,7 @@ namespace ShardSharp.Launching;
 /// <summary>How a rank process ended.</summary>
 /// <param name="Rank">The rank.</param>
 /// <param name="ProcessId">The process that ran it.</param>
-/// <param name="ExitCode">Its exit code; 128 + n where signal n ended it (.NET and shells do not tell this from an exit with that code).</param>
+/// <param name="ExitCode">Its exit code; 128 + n where signal n ended it (as in shells; .NET does not tell the two apart).</param>
 internal readonly record struct RankExit(int Rank, int ProcessId, int ExitCode)
 {
     private const int LastStandardSignal = 31;

@@ -1,8 +1,8 @@
 namespace ShardSharp.Launching;
 
 /// <summary>
-/// Puts the rank before each line written to the console where ranks share this process, or where this process is a rank that writes straight
-/// to the terminal. A rank is known by its flow of execution: its thread, and what that starts. Other code writes as ever.
+/// Puts the rank before each line written to the console where ranks share this process, or where this process is a rank that writes
+/// straight to the terminal. A rank is known by its flow of execution: its thread, and what that starts. Other code writes as ever.
 /// </summary>
 internal sealed class RankOutput : IDisposable
 {
@@ -31,10 +31,10 @@ internal sealed class RankOutput : IDisposable
     /// <summary>Takes over Console.Out and Console.Error until disposed, for ranks that are threads.</summary>
     public static RankOutput ForThreads(int worldSize) => new(worldSize, rank: null, takeError: true);
 
-    /// <summary>Takes over Console.Out until disposed, for a rank process that writes to the terminal; its launcher prefixes the rest.</summary>
+    /// <summary>Takes over Console.Out until disposed, for a rank process that writes to the terminal itself.</summary>
     public static RankOutput ForTerminal(int rank, int worldSize) => new(worldSize, rank, takeError: false);
 
-    /// <summary>Makes the calling flow of execution that of a rank, until the result is disposed; then its last line is written out.</summary>
+    /// <summary>Makes the calling flow of execution that of a rank until the result is disposed, which writes out its last line.</summary>
     public IDisposable Enter(int rank)
     {
         int? before = _rank.Value;

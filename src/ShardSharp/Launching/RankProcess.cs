@@ -47,9 +47,8 @@ internal sealed class RankProcess : IDisposable
             RedirectStandardOutput = rank != 0 || !console.OutputIsTerminal,
             RedirectStandardError = true,
         };
-        foreach ((string variable, string value) in launch.Environment)
+        foreach ((string variable, string value) in launch.EnvironmentOf(rank))
             start.Environment[variable] = value;
-        RankVariables.Set(start.Environment, launch, rank);
 
         try
         {

@@ -33,7 +33,7 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
         return new LaunchOutcome(ranks.Count, _exits, cause, cause is null ? signal : null, unended);
     }
 
-    /// <summary>Ranks that failed by themselves come before those that say they followed; among them the order of their ends counts.</summary>
+    /// <summary>A rank that failed by itself comes before those that say they followed; else the first to end counts.</summary>
     private static RankExit FirstCause(List<RankExit> exits)
     {
         List<RankExit> failures = exits.FindAll(exit => !exit.Succeeded);

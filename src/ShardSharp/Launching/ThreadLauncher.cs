@@ -3,7 +3,7 @@ using ShardSharp.Communication;
 
 namespace ShardSharp.Launching;
 
-/// <summary>Runs all ranks of one job as threads of this process: one debugger sees them all, and nothing is specific to the system.</summary>
+/// <summary>Runs all ranks of one job as threads of this process: one debugger sees them all, on every system.</summary>
 internal sealed class ThreadLauncher
 {
     /// <summary>Deep module trees recurse; the system's default for threads other than the first can be far less.</summary>
@@ -16,8 +16,8 @@ internal sealed class ThreadLauncher
     public RankOutput? Output { get; init; }
 
     /// <summary>
-    /// Called as soon as a rank throws, before its finally blocks run, so that these and the other ranks do not wait for it in vain. Must not
-    /// throw; may be called by several threads at once.
+    /// Called as soon as a rank throws, before its finally blocks run, so that neither they nor the other ranks wait for it in vain. Must
+    /// not throw; may be called by several threads at once.
     /// </summary>
     public Action<RankFailure>? RankFailed { get; init; }
 

@@ -1,14 +1,12 @@
-using ShardSharp.Native.Linux;
-
 namespace ShardSharp.Native;
 
-/// <summary>What starting ranks as processes needs from the operating system beyond .NET: the one seam between the launcher and Linux.</summary>
+/// <summary>What ranks that are processes need from the operating system beyond .NET: the seam between the launcher and Linux.</summary>
 internal abstract class HostPlatform
 {
     /// <summary>The platform this process runs on; stateless.</summary>
     public static HostPlatform Current { get; } = OperatingSystem.IsLinux() ? new LinuxPlatform() : new OtherPlatform();
 
-    /// <summary>The words this process was started with, the program itself first, exactly as the system got them; null where unknown.</summary>
+    /// <summary>The words this process was started with, the program itself first, as the system got them; null where unknown.</summary>
     public abstract string[]? CommandLine();
 
     /// <summary>Refuses, with what would work instead, where ranks cannot be processes.</summary>
@@ -16,12 +14,12 @@ internal abstract class HostPlatform
     public abstract void RequireRankProcesses();
 
     /// <summary>
-    /// Makes the system kill this process when the thread that started it ends. A process that some wrapper program stands before is tied to
-    /// that wrapper.
+    /// Makes the system kill this process when the thread that started it ends. A process behind some wrapper program is tied to that
+    /// wrapper.
     /// </summary>
-    /// <param name="launcherProcessId">The launcher, which must still be alive.</param>
+    /// <param name="launcher">The launcher, which must still be alive.</param>
     /// <exception cref="InvalidOperationException">The launcher has already ended.</exception>
-    public abstract void EndWithLauncher(int launcherProcessId);
+    public abstract void EndWithLauncher(ProcessIdentity launcher);
 
     /// <summary>Asks a process to end (SIGTERM); one that has ended already is left alone.</summary>
     public abstract void Terminate(int processId);

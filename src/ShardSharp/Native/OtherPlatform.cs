@@ -9,7 +9,7 @@ internal sealed class OtherPlatform : HostPlatform
 
     public override void RequireRankProcesses() => throw NotSupported();
 
-    public override void EndWithLauncher(int launcherProcessId) => throw NotSupported();
+    public override void EndWithLauncher(ProcessIdentity launcher) => throw NotSupported();
 
     public override void Terminate(int processId) => throw NotSupported();
 

@@ -5,16 +5,16 @@ internal static class Launchers
 {
     private static readonly LauncherDescriptor Own = new(RankLauncher.ShardSharp, "ShardSharp")
     {
-        Started = v => v.Has("SHARDSHARP_RANK") || v.Has("SHARDSHARP_WORLD_SIZE"),
+        Started = v => v.Has(RankVariables.Rank) || v.Has(RankVariables.WorldSize),
         Needs =
         [
-            ["SHARDSHARP_RANK"], ["SHARDSHARP_WORLD_SIZE"], ["SHARDSHARP_LOCAL_RANK"], ["SHARDSHARP_LOCAL_SIZE"], ["SHARDSHARP_JOB"],
+            [RankVariables.Rank], [RankVariables.WorldSize], [RankVariables.LocalRank], [RankVariables.LocalSize], [RankVariables.Job],
         ],
-        Rank = v => v.Number("SHARDSHARP_RANK"),
-        WorldSize = v => v.Number("SHARDSHARP_WORLD_SIZE"),
-        LocalRank = v => v.Number("SHARDSHARP_LOCAL_RANK"),
-        LocalSize = v => v.Number("SHARDSHARP_LOCAL_SIZE"),
-        Job = v => v.Text("SHARDSHARP_JOB"),
+        Rank = v => v.Number(RankVariables.Rank),
+        WorldSize = v => v.Number(RankVariables.WorldSize),
+        LocalRank = v => v.Number(RankVariables.LocalRank),
+        LocalSize = v => v.Number(RankVariables.LocalSize),
+        Job = v => v.Text(RankVariables.Job),
     };
 
     // PMIX_NAMESPACE is set by version 5 and late version 4, the others by earlier ones: all are made anew by each mpirun.

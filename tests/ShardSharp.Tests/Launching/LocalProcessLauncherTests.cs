@@ -30,7 +30,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     public void Tells_each_rank_who_it_is()
     {
         _script.Run(2, "echo $SHARDSHARP_RANK $SHARDSHARP_WORLD_SIZE $SHARDSHARP_LOCAL_RANK $SHARDSHARP_LOCAL_SIZE $SHARDSHARP_JOB " +
-            "$SHARDSHARP_LAUNCHER $OMP_NUM_THREADS $MKL_NUM_THREADS");
+            "${SHARDSHARP_LAUNCHER%:*} $OMP_NUM_THREADS $MKL_NUM_THREADS");
 
         string rest = $"{_script.Job} {Environment.ProcessId} 3 3";
         Assert.Equal([$"[rank 0] 0 2 0 2 {rest}", $"[rank 1] 1 2 1 2 {rest}"], RecordingConsole.Sorted(_script.Console.Output));
@@ -77,7 +77,8 @@ public sealed class LocalProcessLauncherTests : IDisposable
         LaunchOutcome outcome = _script.Run(2, "if [ $SHARDSHARP_RANK = 1 ]; then kill -KILL $$; fi");
 
         Assert.Equal(137, outcome.ExitCode);
-        Assert.Contains(") was killed by SIGKILL (signal 9; out of memory is a usual cause).", _script.Console.Error, StringComparison.Ordinal);
+        Assert.Contains(
+            " was killed by SIGKILL (signal 9; out of memory is a usual cause).", _script.Console.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("ended because of it", _script.Console.Error, StringComparison.Ordinal);
     }
 
@@ -148,7 +149,9 @@ public sealed class LocalProcessLauncherTests : IDisposable
             2, "trap 'echo told; kill $!; exit 0' TERM; tail -f /dev/null & echo ready; wait", interrupts: interrupts);
 
         Assert.Equal(exitCode, outcome.ExitCode);
-        Assert.Equal(["[rank 0] ready", "[rank 0] told", "[rank 1] ready", "[rank 1] told"], RecordingConsole.Sorted(script.Console.Output));
+        Assert.Equal(
+            ["[rank 0] ready", "[rank 0] told", "[rank 1] ready", "[rank 1] told"],
+            RecordingConsole.Sorted(script.Console.Output));
         Assert.Equal($"shardsharp: stopped by {name}; all 2 ranks were told to end.\n", script.Console.Error);
 
         void SignalWhenAllAreReady(string output)

@@ -43,9 +43,9 @@ public sealed class RankOutputTests : IDisposable
             });
         }
 
-        string[] expected = [.. Enumerable.Range(0, 3).SelectMany(rank => Enumerable.Range(0, 20).Select(i => $"[rank {rank}] left {i} right"))
-            .Order(StringComparer.Ordinal)];
-        Assert.Equal(expected, RecordingConsole.Sorted(_output.ToString()));
+        IEnumerable<string> expected =
+            from rank in Enumerable.Range(0, 3) from i in Enumerable.Range(0, 20) select $"[rank {rank}] left {i} right";
+        Assert.Equal(expected.Order(StringComparer.Ordinal), RecordingConsole.Sorted(_output.ToString()));
         Assert.Equal(["[rank 0] unfinished", "[rank 1] unfinished", "[rank 2] unfinished"], RecordingConsole.Sorted(_error.ToString()));
     }
 

@@ -9,5 +9,6 @@ public sealed class RankPrefixTests
     [InlineData(9, 10, "[rank 9] ")]
     [InlineData(9, 11, "[rank  9] ")]
     [InlineData(10, 11, "[rank 10] ")]
-    public void Aligns_to_the_widest_rank(int rank, int worldSize, string expected) => Assert.Equal(expected, RankPrefix.Of(rank, worldSize));
+    public void Aligns_to_the_widest_rank(int rank, int worldSize, string expected) =>
+        Assert.Equal(expected, RankPrefix.Of(rank, worldSize));
 }

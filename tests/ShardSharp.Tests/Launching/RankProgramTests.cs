@@ -1,14 +1,18 @@
 using System.Diagnostics;
 using ShardSharp.Launching;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Launching;
 
 /// <summary>A real .NET program on two ranks, launched by the test or by itself, and stopped in the ways a program can be.</summary>
 public sealed class RankProgramTests
 {
+    // Far more than any of them takes: a launcher that waits for ever should fail its test and not stop the run.
+    private const int Deadline = 120_000;
+
     private static readonly string ProgramFile = Path.Combine(AppContext.BaseDirectory, "ShardSharp.Tests.RankProgram.dll");
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ranks_get_the_arguments_exactly()
     {
         string[] arguments = ["arguments", "two words", "", "\"quoted\"", "ünï", "--flag=$HOME *"];
@@ -44,7 +48,7 @@ public sealed class RankProgramTests
         Assert.Contains(" was killed by SIGABRT (signal 6; an unhandled exception", console.Error, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ctrl_C_reaches_ranks_as_SIGTERM_from_the_launcher_alone()
     {
         using var meeting = new Meeting();
@@ -66,7 +70,7 @@ public sealed class RankProgramTests
         await meeting.AllGoneAsync();
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task Ranks_die_with_a_launcher_that_is_killed()
     {
         using var meeting = new Meeting();
@@ -78,12 +82,12 @@ public sealed class RankProgramTests
         await meeting.AllGoneAsync();
     }
 
-    [Fact]
+    [Fact(Timeout = Deadline)]
     public async Task A_rank_whose_launcher_is_gone_does_not_start()
     {
         using var gone = Process.Start("true");
         await ExitCodeAsync(gone);
-        using Process rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}"));
+        using Process rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}:1"));
 
         string message = $"The launcher of this rank (process {gone.Id}) has ended.";
         Assert.Contains(message, await ReadAsync(rank.StandardError), StringComparison.Ordinal);
@@ -98,7 +102,11 @@ public sealed class RankProgramTests
 
     private static Process Start(string[] arguments, params (string Variable, string Value)[] environment)
     {
-        var start = new ProcessStartInfo("dotnet", [ProgramFile, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [ProgramFile, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         foreach ((string variable, string value) in environment)
             start.Environment[variable] = value;
         return Process.Start(start)!;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using ShardSharp.Launching;
 using ShardSharp.Native;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Launching;
 
@@ -29,7 +30,7 @@ internal sealed class RankScript : IDisposable
 
     public RecordingConsole Console { get; init; } = new();
 
-    /// <summary>Runs the script on some ranks; $SHARDSHARP_RANK tells them apart, $PIPE is a named pipe. It is <see cref="Unhurried"/> unless told otherwise.</summary>
+    /// <summary>Runs the script on some ranks; $SHARDSHARP_RANK tells them apart, $PIPE is a named pipe.</summary>
     public LaunchOutcome Run(int ranks, string script, LaunchGrace? grace = null, LaunchInterrupts? interrupts = null)
     {
         using var none = new LaunchInterrupts();

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 
-namespace ShardSharp.Native.Linux;
+namespace ShardSharp.Native;
 
 /// <summary>Linux: signals, the parent-death signal, and what /proc tells (man 5 proc, man 2 prctl).</summary>
 internal sealed class LinuxPlatform : HostPlatform
@@ -18,14 +18,14 @@ internal sealed class LinuxPlatform : HostPlatform
     {
     }
 
-    public override void EndWithLauncher(int launcherProcessId)
+    public override void EndWithLauncher(ProcessIdentity launcher)
     {
         if (ProcessControl.Control(ProcessControl.SetParentDeathSignal, ProcessControl.KillSignal, 0, 0, 0) != 0)
             throw new Win32Exception(Marshal.GetLastPInvokeError(), "prctl(PR_SET_PDEATHSIG) failed");
 
         // The signal is sent for deaths from now on: one that has happened by now shows in who the parent is.
-        if (ProcessControl.ParentProcessId() != launcherProcessId && !IsAlive(launcherProcessId))
-            throw new InvalidOperationException($"The launcher of this rank (process {launcherProcessId}) has ended.");
+        if (ProcessControl.ParentProcessId() != launcher.Id && !launcher.IsAlive)
+            throw new InvalidOperationException($"The launcher of this rank (process {launcher.Id}) has ended.");
     }
 
     public override void Terminate(int processId) => Send(processId, ProcessControl.TerminateSignal);
@@ -47,9 +47,6 @@ internal sealed class LinuxPlatform : HostPlatform
 
         return found;
     }
-
-    private static bool IsAlive(int processId) =>
-        ProcessControl.Send(processId, 0) == 0 || Marshal.GetLastPInvokeError() != ProcessControl.NoSuchProcess;
 
     private static void Send(int processId, int signal)
     {

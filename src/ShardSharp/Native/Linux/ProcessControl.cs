@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace ShardSharp.Native.Linux;
+namespace ShardSharp.Native;
 
 /// <summary>The calls of the C library that govern processes.</summary>
 internal static partial class ProcessControl

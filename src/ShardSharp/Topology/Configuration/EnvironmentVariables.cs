@@ -6,13 +6,6 @@ internal static class EnvironmentVariables
     public const string ConfigurationFile = ConfigurationKeys.VariablePrefix + "CONFIG";
     public const string SageMakerParameters = "SM_HP_MP_PARAMETERS";
 
-    /// <summary>What the launcher tells the ranks it starts: no configuration.</summary>
-    public static IReadOnlySet<string> Launcher { get; } = new HashSet<string>
-    {
-        "SHARDSHARP_RANK", "SHARDSHARP_WORLD_SIZE", "SHARDSHARP_LOCAL_RANK", "SHARDSHARP_LOCAL_SIZE", "SHARDSHARP_JOB",
-        "SHARDSHARP_LAUNCHER",
-    };
-
     public static string? Get(IReadOnlyDictionary<string, string> environment, string name) =>
         environment.TryGetValue(name, out string? value) && !string.IsNullOrWhiteSpace(value) ? value : null;
 
@@ -21,7 +14,8 @@ internal static class EnvironmentVariables
     [
         .. environment
             .Where(variable => variable.Key.StartsWith(ConfigurationKeys.VariablePrefix, StringComparison.Ordinal)
-                && variable.Key != ConfigurationFile && !Launcher.Contains(variable.Key) && !string.IsNullOrWhiteSpace(variable.Value))
+                && variable.Key != ConfigurationFile && !RankVariables.All.Contains(variable.Key)
+                && !string.IsNullOrWhiteSpace(variable.Value))
             .OrderBy(variable => variable.Key, StringComparer.Ordinal)
             .Select(variable => new ConfigurationEntry(
                 variable.Key[ConfigurationKeys.VariablePrefix.Length..].ToLowerInvariant(),

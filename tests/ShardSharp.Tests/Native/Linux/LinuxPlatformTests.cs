@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using ShardSharp.Native;
-using ShardSharp.Native.Linux;
 
 namespace ShardSharp.Tests.Native.Linux;
 

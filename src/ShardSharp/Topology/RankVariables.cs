@@ -1,0 +1,19 @@
+namespace ShardSharp.Topology;
+
+/// <summary>The environment variables through which ShardSharp's own launcher tells a process which rank it is.</summary>
+internal static class RankVariables
+{
+    public const string Rank = "SHARDSHARP_RANK";
+    public const string WorldSize = "SHARDSHARP_WORLD_SIZE";
+    public const string LocalRank = "SHARDSHARP_LOCAL_RANK";
+    public const string LocalSize = "SHARDSHARP_LOCAL_SIZE";
+
+    /// <summary>A name that all ranks of one launch share, and no other process has.</summary>
+    public const string Job = "SHARDSHARP_JOB";
+
+    /// <summary>The launcher: its process id and, after a colon, the tick of its start, which no other process of that id shares.</summary>
+    public const string Launcher = "SHARDSHARP_LAUNCHER";
+
+    /// <summary>All of them: none is configuration.</summary>
+    public static IReadOnlySet<string> All { get; } = new HashSet<string> { Rank, WorldSize, LocalRank, LocalSize, Job, Launcher };
+}
