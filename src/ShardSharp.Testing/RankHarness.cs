@@ -1,6 +1,7 @@
 using System.Runtime.ExceptionServices;
 using ShardSharp.Communication;
 using ShardSharp.Communication.Local;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Testing;
 
@@ -28,6 +29,27 @@ public static class RankHarness
         return results;
     }
 
+    /// <summary>Runs a training program on every rank, as <see cref="ModelParallel.Launch"/> would, and throws what the first to fail threw.</summary>
+    /// <param name="ranks">Number of ranks.</param>
+    /// <param name="program">What each rank does.</param>
+    /// <param name="configuration">The configuration; its number of ranks and backend are those given here.</param>
+    /// <param name="options">Backend, deadline and delays; the defaults if null.</param>
+    public static void RunSessions(
+        int ranks, Action<Session> program, ParallelConfiguration? configuration = null, RankHarnessOptions? options = null)
+    {
+        var code = (configuration ?? new ParallelConfiguration()) with { Ranks = ranks };
+        var loaded = ParallelConfiguration.Load([], new Dictionary<string, string>(), code);
+        var construction = new Lock();
+        Run(
+            ranks,
+            world =>
+            {
+                using var session = new Session(loaded, world, (world.Rank, ranks), construction);
+                program(session);
+            },
+            options);
+    }
+
     /// <summary>Runs <paramref name="program"/> on every rank and returns what the ranks threw, the first to fail first.</summary>
     /// <inheritdoc cref="Run(int, Action{ProcessGroup}, RankHarnessOptions?)"/>
     public static IReadOnlyList<(int Rank, Exception Failure)> Capture(
@@ -36,10 +58,11 @@ public static class RankHarness
         ArgumentOutOfRangeException.ThrowIfLessThan(ranks, 1);
         options ??= new RankHarnessOptions();
         var terms = new RunTerms(options.Deadline, options.Deadline, options.CreateDisturbance(ranks));
-        var join = CreateJoin(ranks, options.Backend, terms);
+        using var threads = options.Backend == RankBackend.Threads ? new ThreadRendezvous(ranks, terms) : null;
+        var job = Guid.NewGuid().ToString("N");
+        Func<int, LocalWorld> join = threads is null ? new SharedMemoryRendezvous(job, ranks, terms).Join : threads.Join;
         var failures = new List<(int, Exception)>();
-        var threads = Enumerable.Range(0, ranks).Select(rank => new Thread(() => RunRank(rank), MaximumStack) { Name = $"rank {rank}" });
-        var started = threads.ToList();
+        var started = Enumerable.Range(0, ranks).Select(rank => new Thread(() => RunRank(rank), MaximumStack) { Name = $"rank {rank}" }).ToList();
         started.ForEach(thread => thread.Start());
         started.ForEach(thread => thread.Join());
         return failures;
@@ -67,12 +90,4 @@ public static class RankHarness
 
     /// <summary>Models recurse deeply in backward; the default stack of a thread is small on some systems.</summary>
     private const int MaximumStack = 16 * 1024 * 1024;
-
-    private static Func<int, LocalWorld> CreateJoin(int ranks, RankBackend backend, RunTerms terms)
-    {
-        if (backend == RankBackend.Threads)
-            return new ThreadRendezvous(ranks, terms).Join;
-        var job = Guid.NewGuid().ToString("N");
-        return rank => new SharedMemoryRendezvous(job, ranks, terms).Join(rank);
-    }
 }

@@ -68,6 +68,8 @@ public abstract class DistributedModel : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_reducer.Group, group);
+
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
     private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
     {

@@ -1,3 +1,4 @@
+using ShardSharp.Communication;
 using ShardSharp.Launching;
 using ShardSharp.Topology;
 
@@ -30,6 +31,11 @@ public static class ModelParallel
         {
             Console.Error.WriteLine(wrong.Message);
             return ExitCodes.BadConfiguration;
+        }
+        catch (Exception failure) when (failure is CommunicationException or DllNotFoundException)
+        {
+            Console.Error.WriteLine(failure.Message);
+            return ExitCodes.WorkFailed;
         }
     }
 }

@@ -1,5 +1,4 @@
 using ShardSharp.Communication;
-using ShardSharp.DataParallel;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -82,10 +81,13 @@ public sealed partial class Session : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
+    /// <exception cref="ArgumentException">The model belongs to another rank of this process.</exception>
     public DistributedOptimizer DistributedOptimizer(DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(create);
+        if (!model.ReducesOver(Groups.ReducedData))
+            throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
         return new DistributedOptimizer(model, create(model.Parameters));
     }
 

@@ -9,7 +9,7 @@ namespace ShardSharp.DataParallel;
 /// </remarks>
 internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMarker>
 {
-    private Action? _passed;
+    private const string Passed = "passed";
 
     public override string Name => nameof(BackwardMarker);
 
@@ -18,13 +18,14 @@ internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMar
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        _passed = (Action)vars[1];
+        // One instance serves all applications of a function, so what belongs to this one goes into its context.
+        ctx.save_data(Passed, vars[1]);
         return ((Tensor)vars[0]).alias();
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        _passed!();
+        ((Action)ctx.get_data(Passed))();
         return [grad_output.alias(), null!];
     }
 }

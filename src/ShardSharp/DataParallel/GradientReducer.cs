@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using ShardSharp.Communication;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -11,11 +12,11 @@ namespace ShardSharp.DataParallel;
 /// </remarks>
 internal sealed class GradientReducer : IDisposable
 {
-    private readonly ProcessGroup _group;
     private readonly GradientBucket[] _buckets;
     private readonly double[] _present;
     private readonly BackwardWatch? _watch;
     private readonly HashSet<Parameter> _complete = new(ReferenceEqualityComparer.Instance);
+    private ExceptionDispatchInfo? _failure;
     private int _next;
     private bool _armed;
 
@@ -25,7 +26,7 @@ internal sealed class GradientReducer : IDisposable
     /// <param name="overlap">Whether to start buckets during backward.</param>
     public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap)
     {
-        _group = group;
+        Group = group;
         var trained = module.named_parameters().Where(named => named.parameter.requires_grad).ToArray();
         _buckets = [.. Fill(trained, capacity).Select(bucket => new GradientBucket(bucket))];
         _present = new double[trained.Length];
@@ -33,10 +34,13 @@ internal sealed class GradientReducer : IDisposable
             _watch = new BackwardWatch(module, capacity, OnComplete);
     }
 
+    /// <summary>Ranks that hold the same parameters.</summary>
+    public ProcessGroup Group { get; }
+
     /// <summary>Announces that the next backward is the last one before the optimizer's step.</summary>
     public void Arm()
     {
-        if (_group.Size == 1)
+        if (Group.Size == 1)
             return;
         _complete.Clear();
         _next = 0;
@@ -47,15 +51,16 @@ internal sealed class GradientReducer : IDisposable
     /// <summary>Waits until all gradients are averages. Parameters that no rank has a gradient of stay without one.</summary>
     public void Finish()
     {
-        if (_group.Size == 1)
+        if (Group.Size == 1)
             return;
         _armed = false;
+        _failure?.Throw();
         while (_next < _buckets.Length)
             StartNext();
         foreach (var bucket in _buckets)
             bucket.Finish();
 
-        _group.AllReduce(_present.AsSpan(), ReduceOperation.Max);
+        Group.AllReduce(_present.AsSpan(), ReduceOperation.Max);
         var i = 0;
         foreach (var (_, parameter) in _buckets.SelectMany(bucket => bucket.Parameters))
         {
@@ -92,23 +97,36 @@ internal sealed class GradientReducer : IDisposable
 
     private void OnComplete(IReadOnlyList<Parameter> parameters)
     {
-        if (!_armed)
+        if (!_armed || _failure is not null)
             return;
+        try
+        {
+            StartComplete(parameters);
+        }
+        catch (Exception failure)
+        {
+            // Between here and the caller of backward lie libtorch's frames, through which no exception can pass.
+            _failure = ExceptionDispatchInfo.Capture(failure);
+        }
+    }
+
+    private void StartComplete(IReadOnlyList<Parameter> parameters)
+    {
         _complete.UnionWith(parameters);
-        while (_next < _buckets.Length && _buckets[_next].Parameters.All(named => _complete.Contains(named.Parameter) && HasGradient(named.Parameter)))
+        while (_next < _buckets.Length && _buckets[_next].Parameters.All(named => IsComplete(named.Parameter)))
             StartNext();
     }
 
-    private static bool HasGradient(Parameter parameter)
+    private bool IsComplete(Parameter parameter)
     {
         using var gradient = parameter.grad;
-        return gradient is not null;
+        return gradient is not null && _complete.Contains(parameter);
     }
 
     private void StartNext()
     {
         var offset = _buckets[.._next].Sum(bucket => bucket.Parameters.Count);
         var bucket = _buckets[_next++];
-        bucket.Start(_group, _present.AsSpan(offset, bucket.Parameters.Count));
+        bucket.Start(Group, _present.AsSpan(offset, bucket.Parameters.Count));
     }
 }

@@ -37,20 +37,20 @@ internal sealed class SampleOrder(long samples, int globalBatchSize, bool shuffl
         if (globalBatchSize < 1 || globalBatchSize % ranks != 0)
         {
             throw new ArgumentException($"A global batch of {globalBatchSize} samples cannot be shared equally by {ranks} data-parallel ranks; use a "
-                + $"multiple of {ranks}, such as {Math.Max(1, globalBatchSize / ranks) * ranks}.", nameof(globalBatchSize));
+                + $"multiple of {ranks}, such as {Math.Max(1, globalBatchSize / ranks) * ranks}.");
         }
 
         if (Batches == 0)
         {
             throw new ArgumentException(
-                $"{samples} samples do not fill one global batch of {globalBatchSize}; use at most {samples / ranks * ranks}.", nameof(globalBatchSize));
+                $"{samples} samples do not fill one global batch of {globalBatchSize}; use at most {samples / ranks * ranks}.");
         }
 
         var last = samples % globalBatchSize;
         if (!dropLast && last % ranks != 0)
         {
             throw new ArgumentException($"The last batch has {last} samples, which {ranks} data-parallel ranks cannot share equally; drop it "
-                + $"(dropLast: true) or leave {last % ranks} samples out of the dataset.", nameof(dropLast));
+                + $"(dropLast: true) or leave {last % ranks} samples out of the dataset.");
         }
     }
 

@@ -3,6 +3,7 @@ using ShardSharp.Communication;
 using ShardSharp.Communication.Local;
 using ShardSharp.Native;
 using ShardSharp.Topology;
+using TorchSharp;
 
 namespace ShardSharp.Launching;
 
@@ -37,25 +38,30 @@ internal sealed class SessionLauncher
 
     private int RunAlone()
     {
-        PrepareProcess(HostCores.ThreadsPerRank(1, HostCores.Available));
-        return RankProgram.Run(_program, () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()), roster: null);
+        PrepareProcess(localRanks: 1);
+        return new RankProgram(_program, roster: null, isSupervised: false).Run(
+            0, () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()));
     }
 
     private int RunThreads()
     {
         var ranks = Configuration.Ranks;
-        PrepareProcess(HostCores.ThreadsPerRank(ranks, HostCores.Available));
+        PrepareProcess(ranks);
         using var output = RankOutput.ForThreads(ranks);
-        var rendezvous = new ThreadRendezvous(ranks, _terms);
+        using var rendezvous = new ThreadRendezvous(ranks, _terms);
         var construction = new Lock();
-        var outcome = new ThreadLauncher { Ranks = ranks, Output = output, RankFailed = failure => rendezvous.Roster.Fail(Describe(failure)) }
-            .Run(rank =>
-            {
-                using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction);
-                _program(session);
-            });
-        foreach (var line in outcome.Report())
-            output.Error.WriteLine($"shardsharp: {line}");
+        var launcher = new ThreadLauncher
+        {
+            Ranks = ranks,
+            Output = output,
+            RankFailed = failure => rendezvous.Roster.Fail(RankProgram.FailureText(failure.Rank, failure.Exception)),
+        };
+        var outcome = launcher.Run(rank =>
+        {
+            using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction);
+            _program(session);
+        });
+        LaunchConsole.OfThisProcess().ReportAsync(outcome.Report()).GetAwaiter().GetResult();
         return outcome.ExitCode;
     }
 
@@ -65,23 +71,49 @@ internal sealed class SessionLauncher
         {
             Command = ProgramCommand.OfThisProcess(),
             Ranks = Configuration.Ranks,
-            ThreadsPerRank = Configuration.ThreadsPerRank ?? HostCores.ThreadsPerRank(Configuration.Ranks, HostCores.Available),
+            ThreadsPerRank = ThreadsOf(Configuration.Ranks),
         };
         return new LocalProcessLauncher(launch, LaunchConsole.OfThisProcess()).Run().ExitCode;
     }
 
     private int JoinAsRank(ClusterEnvironment cluster)
     {
-        Require(cluster);
+        RequireOneHost(cluster);
         using var binding = LauncherBinding.FromEnvironment();
-        var writesToTerminal = cluster.Launcher != RankLauncher.ShardSharp || !Console.IsOutputRedirected;
-        using var output = writesToTerminal ? RankOutput.ForTerminal(cluster.Rank, cluster.WorldSize) : null;
-        PrepareProcess(HostCores.ThreadsPerRank(cluster.LocalSize, HostCores.Available));
+
+        // Our launcher puts the rank before the lines that it passes on; other launchers, and a terminal, get them from here.
+        var isRelayed = binding is not null && Console.IsOutputRedirected;
+        using var output = isRelayed ? null : RankOutput.ForTerminal(cluster.Rank, cluster.WorldSize);
         if (cluster.WorldSize == 1)
             return RunAlone();
+        PrepareProcess(cluster.LocalSize);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
-        return RankProgram.Run(
-            _program, () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()), world.Roster,
-            isSupervised: binding is not null);
+        return new RankProgram(_program, world.Roster, isSupervised: binding is not null).Run(
+            cluster.Rank, () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()));
     }
+
+    private void RequireOneHost(ClusterEnvironment cluster)
+    {
+        if (cluster.LocalSize != cluster.WorldSize)
+        {
+            throw new PlatformNotSupportedException(
+                $"{cluster.Launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI "
+                + "backend, which is not supported yet; start all ranks on one host.");
+        }
+
+        if (Configuration.Backend == CommunicationBackend.Threads && cluster.WorldSize > 1)
+        {
+            throw new PlatformNotSupportedException(
+                $"backend = threads makes all ranks threads of one process, but {cluster.Launcher} started {cluster.WorldSize} processes. Start the "
+                + "program by itself, or leave the backend out.");
+        }
+    }
+
+    private void PrepareProcess(int localRanks)
+    {
+        TorchLibrary.Load();
+        torch.set_num_threads(ThreadsOf(localRanks));
+    }
+
+    private int ThreadsOf(int localRanks) => Configuration.ThreadsPerRank ?? HostCores.ThreadsPerRank(localRanks, HostCores.Available);
 }

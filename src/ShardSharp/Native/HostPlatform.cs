@@ -9,6 +9,9 @@ internal abstract class HostPlatform
     /// <summary>The words this process was started with, the program itself first, as the system got them; null where unknown.</summary>
     public abstract string[]? CommandLine();
 
+    /// <summary>The process that started this one; null where unknown.</summary>
+    public abstract int? ParentProcessId();
+
     /// <summary>Refuses, with what would work instead, where ranks cannot be processes.</summary>
     /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
     public abstract void RequireRankProcesses();

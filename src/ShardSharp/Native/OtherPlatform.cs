@@ -7,6 +7,8 @@ internal sealed class OtherPlatform : HostPlatform
 {
     public override string[]? CommandLine() => null;
 
+    public override int? ParentProcessId() => null;
+
     public override void RequireRankProcesses() => throw NotSupported();
 
     public override void EndWithLauncher(ProcessIdentity launcher) => throw NotSupported();

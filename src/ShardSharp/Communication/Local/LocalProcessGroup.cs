@@ -71,11 +71,14 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
         string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine)
     {
         var length = RegionLayout.BytesFor(mine.Count);
-        var leads = mine[0] == Rank;
+        var leads = mine[0] == Rank && mine.Count > 1;
         var region = leads ? _world.Regions.Create(name, length, out var address) : Forget(out address);
         var addresses = AllGatherObject(address);
-        region ??= _world.Regions.Open(addresses[mine[0]], length);
+        if (mine.Count > 1)
+            region ??= _world.Regions.Open(addresses[mine[0]], length);
         Barrier();
+        if (region is null)
+            return new SoloProcessGroup(name, GlobalRanks[Rank]);
         if (leads)
             _world.Regions.Published(region, address);
         return new LocalProcessGroup(_world, name, IndexOf(mine, Rank), [.. mine.Select(rank => GlobalRanks[rank])], region);

@@ -14,6 +14,8 @@ internal sealed class LinuxPlatform : HostPlatform
         return text.Length == 0 ? null : text[..^1].Split('\0');
     }
 
+    public override int? ParentProcessId() => ProcessControl.ParentProcessId();
+
     public override void RequireRankProcesses()
     {
     }
