@@ -11,8 +11,8 @@ if (Environment.GetEnvironmentVariable(RankVariables.Rank) is not { } rankText)
     return new LocalProcessLauncher(launch, LaunchConsole.OfThisProcess()).Run().ExitCode;
 }
 
-int rank = int.Parse(rankText, CultureInfo.InvariantCulture);
-using LauncherBinding? binding = LauncherBinding.FromEnvironment();
+var rank = int.Parse(rankText, CultureInfo.InvariantCulture);
+using var binding = LauncherBinding.FromEnvironment();
 switch (args[0])
 {
     case "arguments":
@@ -21,7 +21,7 @@ switch (args[0])
 
     case "long-lines":
         string line = new((char)('a' + rank), 20_000);
-        for (int i = 0; i < 200; i++)
+        for (var i = 0; i < 200; i++)
             (i % 2 == 0 ? Console.Out : Console.Error).WriteLine(line);
         return ExitCodes.Success;
 

@@ -27,7 +27,7 @@ internal readonly struct TensorLease : IDisposable
     {
         var held = new Tensor[tensors.Length];
         List<(Tensor, Tensor)>? copies = null;
-        Span<(nint, long)> pieces = tensors.Length <= 64 ? stackalloc (nint, long)[tensors.Length] : new (nint, long)[tensors.Length];
+        var pieces = tensors.Length <= 64 ? stackalloc (nint, long)[tensors.Length] : new (nint, long)[tensors.Length];
         for (var i = 0; i < tensors.Length; i++)
         {
             Require(tensors[i], tensors[0].dtype);

@@ -25,7 +25,7 @@ internal sealed class LaunchConsole(Stream output, Stream error, bool outputIsTe
         await _writing.WaitAsync().ConfigureAwait(false);
         try
         {
-            Stream stream = toError ? error : output;
+            var stream = toError ? error : output;
             stream.Write(lines.Span);
             stream.Flush();
         }

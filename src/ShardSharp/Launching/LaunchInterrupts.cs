@@ -23,7 +23,7 @@ internal sealed class LaunchInterrupts : IDisposable
 
     public void Dispose()
     {
-        foreach (PosixSignalRegistration registration in _registrations)
+        foreach (var registration in _registrations)
             registration.Dispose();
     }
 

@@ -21,11 +21,11 @@ internal sealed record LaunchOutcome(int Ranks, IReadOnlyList<RankExit> Exits, R
             yield return $"stopped by {RankExit.SignalName(signal)}; all {Ranks} ranks were told to end.";
         if (Cause is { } cause)
             yield return $"rank {cause.Rank} (pid {cause.ProcessId}) {cause.Description}.";
-        IEnumerable<string> followers = Exits.Where(exit => !exit.Succeeded && exit.Rank != Cause?.Rank)
+        var followers = Exits.Where(exit => !exit.Succeeded && exit.Rank != Cause?.Rank)
             .OrderBy(exit => exit.Rank).Select(exit => $"rank {exit.Rank} ({exit.Brief})");
         if (Cause is not null && followers.Any())
             yield return $"ended because of it: {string.Join(", ", followers)}.";
-        foreach (int rank in Unended)
+        foreach (var rank in Unended)
             yield return $"rank {rank} has not ended after SIGKILL: it waits inside the kernel, usually for a device or a file system.";
     }
 }

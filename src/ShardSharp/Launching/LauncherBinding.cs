@@ -24,10 +24,10 @@ internal sealed class LauncherBinding : IDisposable
     {
         if (Environment.GetEnvironmentVariable(RankVariables.Launcher) is not { } value)
             return null;
-        string[] parts = value.Split(':');
+        var parts = value.Split(':');
         if (parts.Length != 2
-            || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int id)
-            || !long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out long startTicks))
+            || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            || !long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var startTicks))
         {
             throw new InvalidOperationException(
                 $"{RankVariables.Launcher}='{value}' names no launcher: it should be a process id, a colon and a tick.");
@@ -39,7 +39,7 @@ internal sealed class LauncherBinding : IDisposable
 
     public void Dispose()
     {
-        foreach (PosixSignalRegistration registration in _registrations)
+        foreach (var registration in _registrations)
             registration.Dispose();
     }
 

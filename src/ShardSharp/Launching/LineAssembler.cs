@@ -29,7 +29,7 @@ internal sealed class LineAssembler<T>(T lineFeed, T carriageReturn, ReadOnlyMem
                 _returned = false;
             }
 
-            int end = text.IndexOfAny(lineFeed, carriageReturn);
+            var end = text.IndexOfAny(lineFeed, carriageReturn);
             Grow(end < 0 ? text : text[..end], lines);
             if (end < 0)
                 return;
@@ -50,7 +50,7 @@ internal sealed class LineAssembler<T>(T lineFeed, T carriageReturn, ReadOnlyMem
 
     private void Grow(ReadOnlySpan<T> text, IBufferWriter<T> lines)
     {
-        for (int room = LongestLine - _line.WrittenCount; text.Length > room; room = LongestLine)
+        for (var room = LongestLine - _line.WrittenCount; text.Length > room; room = LongestLine)
         {
             _line.Write(text[..room]);
             EndLine(lines);

@@ -29,7 +29,7 @@ internal sealed record LocalLaunch
     /// <summary>What a rank finds in its environment on top of what the launcher's own holds.</summary>
     public IReadOnlyDictionary<string, string> EnvironmentOf(int rank)
     {
-        ProcessIdentity launcher = ProcessIdentity.Current;
+        var launcher = ProcessIdentity.Current;
         return new Dictionary<string, string>(Environment)
         {
             [RankVariables.Rank] = Text(rank),

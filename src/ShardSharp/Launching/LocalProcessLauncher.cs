@@ -26,11 +26,11 @@ internal sealed class LocalProcessLauncher(LocalLaunch launch, LaunchConsole con
         var ranks = new List<RankProcess>(launch.Ranks);
         try
         {
-            for (int rank = 0; rank < launch.Ranks; rank++)
+            for (var rank = 0; rank < launch.Ranks; rank++)
                 ranks.Add(RankProcess.Start(launch, rank, console));
 
             var supervisor = new RankSupervisor(ranks, launch.Grace, interrupts.Signals);
-            LaunchOutcome outcome = supervisor.RunAsync().GetAwaiter().GetResult();
+            var outcome = supervisor.RunAsync().GetAwaiter().GetResult();
             interrupts.Dispose();
             if (outcome.ExitCode != ExitCodes.Success)
                 EndLeftovers();
@@ -47,7 +47,7 @@ internal sealed class LocalProcessLauncher(LocalLaunch launch, LaunchConsole con
     /// <summary>Processes that ranks had started (data loaders, say) outlive a rank that was killed.</summary>
     private void EndLeftovers()
     {
-        foreach (int processId in HostPlatform.Current.ProcessesWithEnvironment(RankVariables.Job, launch.Job))
+        foreach (var processId in HostPlatform.Current.ProcessesWithEnvironment(RankVariables.Job, launch.Job))
             HostPlatform.Current.Kill(processId);
     }
 }

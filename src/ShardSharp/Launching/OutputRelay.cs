@@ -19,7 +19,7 @@ internal static class OutputRelay
     /// </param>
     public static async Task RunAsync(Stream source, LaunchConsole console, bool toError, string prefix, Task exited, TimeSpan patience)
     {
-        using Stream ending = source;
+        using var ending = source;
         var assembler = new LineAssembler<byte>((byte)'\n', (byte)'\r', Encoding.UTF8.GetBytes(prefix));
         var lines = new ArrayBufferWriter<byte>();
         var buffer = new byte[BufferSize];
@@ -36,7 +36,7 @@ internal static class OutputRelay
     private static async Task<int> ReadAsync(Stream source, byte[] buffer, Task exited, TimeSpan patience)
     {
         using var cancellation = new CancellationTokenSource();
-        Task<int> read = source.ReadAsync(buffer, cancellation.Token).AsTask();
+        var read = source.ReadAsync(buffer, cancellation.Token).AsTask();
         if (await Task.WhenAny(read, exited).ConfigureAwait(false) != read)
             cancellation.CancelAfter(patience);
         try

@@ -22,14 +22,14 @@ internal sealed record ProgramCommand(string FileName, IReadOnlyList<string> Arg
     internal static ProgramCommand Again(string processPath, string[]? commandLine, string[] managedArguments)
     {
         // What .NET leaves out of the arguments it shows is what `dotnet` was given before the program.
-        int wordsOfDotnet = commandLine is null
+        var wordsOfDotnet = commandLine is null
             ? (Path.GetFileNameWithoutExtension(processPath) == "dotnet" ? 1 : 0)
             : commandLine.Length - managedArguments.Length;
         if (wordsOfDotnet <= 0)
             return new ProgramCommand(processPath, managedArguments[1..]);
 
         // .NET shows the dll by its full path, which still holds where the program has changed the current folder.
-        string[] hostOptions = commandLine is null ? [] : commandLine[1..wordsOfDotnet];
+        var hostOptions = commandLine is null ? [] : commandLine[1..wordsOfDotnet];
         return new ProgramCommand(processPath, [.. hostOptions, .. managedArguments]);
     }
 }

@@ -37,7 +37,7 @@ internal sealed class RankOutput : IDisposable
     /// <summary>Makes the calling flow of execution that of a rank until the result is disposed, which writes out its last line.</summary>
     public IDisposable Enter(int rank)
     {
-        int? before = _rank.Value;
+        var before = _rank.Value;
         _rank.Value = rank;
         return new Leaving(this, rank, before);
     }

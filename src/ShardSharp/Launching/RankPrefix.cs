@@ -7,7 +7,7 @@ internal static class RankPrefix
 {
     public static string Of(int rank, int worldSize)
     {
-        int width = (worldSize - 1).ToString(CultureInfo.InvariantCulture).Length;
+        var width = (worldSize - 1).ToString(CultureInfo.InvariantCulture).Length;
         return $"[rank {rank.ToString(CultureInfo.InvariantCulture).PadLeft(width)}] ";
     }
 }

@@ -15,7 +15,7 @@ internal sealed class RankProcess : IDisposable
         Rank = rank;
         ProcessId = process.Id;
         Exit = WaitAsync();
-        string prefix = RankPrefix.Of(rank, launch.Ranks);
+        var prefix = RankPrefix.Of(rank, launch.Ranks);
         Relayed = Task.WhenAll(
             process.StartInfo.RedirectStandardOutput ? Relay(process.StandardOutput, toError: false) : Task.CompletedTask,
             Relay(process.StandardError, toError: true));
@@ -47,12 +47,12 @@ internal sealed class RankProcess : IDisposable
             RedirectStandardOutput = rank != 0 || !console.OutputIsTerminal,
             RedirectStandardError = true,
         };
-        foreach ((string variable, string value) in launch.EnvironmentOf(rank))
+        foreach ((var variable, var value) in launch.EnvironmentOf(rank))
             start.Environment[variable] = value;
 
         try
         {
-            Process process = Process.Start(start)!;
+            var process = Process.Start(start)!;
             if (start.RedirectStandardInput)
                 process.StandardInput.Close();
             return new RankProcess(launch, rank, process, console);

@@ -18,8 +18,8 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
     /// <summary>Completes when no rank runs any more, or one withstands even SIGKILL.</summary>
     public async Task<LaunchOutcome> RunAsync()
     {
-        int? signal = await WaitAsync(Timeout.InfiniteTimeSpan, untilFailure: true).ConfigureAwait(false);
-        bool failed = signal is null && _exits.Exists(exit => !exit.Succeeded);
+        var signal = await WaitAsync(Timeout.InfiniteTimeSpan, untilFailure: true).ConfigureAwait(false);
+        var failed = signal is null && _exits.Exists(exit => !exit.Succeeded);
         if (failed)
             signal = await WaitAsync(grace.Report).ConfigureAwait(false);
 
@@ -36,8 +36,8 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
     /// <summary>A rank that failed by itself comes before those that say they followed; else the first to end counts.</summary>
     private static RankExit FirstCause(List<RankExit> exits)
     {
-        List<RankExit> failures = exits.FindAll(exit => !exit.Succeeded);
-        int own = failures.FindIndex(exit => exit.ExitCode != ExitCodes.AnotherRankFailed);
+        var failures = exits.FindAll(exit => !exit.Succeeded);
+        var own = failures.FindIndex(exit => exit.ExitCode != ExitCodes.AnotherRankFailed);
         return failures[Math.Max(own, 0)];
     }
 
@@ -51,7 +51,7 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
 
     private void Tell(Action<RankProcess> end)
     {
-        foreach (RankProcess rank in ranks.Where(rank => _running.Contains(rank.Exit)))
+        foreach (var rank in ranks.Where(rank => _running.Contains(rank.Exit)))
             end(rank);
     }
 
@@ -61,13 +61,13 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
     {
         using var timer = new CancellationTokenSource();
         timer.CancelAfter(limit);
-        Task time = Task.Delay(Timeout.Infinite, timer.Token);
+        var time = Task.Delay(Timeout.Infinite, timer.Token);
         while (_running.Count > 0)
         {
-            Task done = await Task.WhenAny([.. _running, .. untilSignal ? [_signal] : Array.Empty<Task>(), time]).ConfigureAwait(false);
+            var done = await Task.WhenAny([.. _running, .. untilSignal ? [_signal] : Array.Empty<Task>(), time]).ConfigureAwait(false);
             if (done == _signal)
             {
-                int signal = await _signal.ConfigureAwait(false);
+                var signal = await _signal.ConfigureAwait(false);
                 _signal = signals.ReadAsync().AsTask();
                 return signal;
             }
@@ -75,7 +75,7 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
             if (done is not Task<RankExit> ended)
                 return null;
             _running.Remove(ended);
-            RankExit exit = await ended.ConfigureAwait(false);
+            var exit = await ended.ConfigureAwait(false);
             _exits.Add(exit);
             if (untilFailure && !exit.Succeeded)
                 return null;

@@ -24,7 +24,7 @@ internal sealed class RankTextWriter(TextWriter inner, int worldSize, Func<int?>
 
     public override void Write(ReadOnlySpan<char> buffer)
     {
-        int? rank = currentRank();
+        var rank = currentRank();
         lock (_writing)
         {
             if (rank is null)
@@ -51,7 +51,7 @@ internal sealed class RankTextWriter(TextWriter inner, int worldSize, Func<int?>
     /// <summary>Writes out the last lines of all ranks.</summary>
     public void FinishAll()
     {
-        for (int rank = 0; rank < worldSize; rank++)
+        for (var rank = 0; rank < worldSize; rank++)
             Finish(rank);
     }
 

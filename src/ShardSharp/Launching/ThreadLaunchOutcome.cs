@@ -25,7 +25,7 @@ internal sealed record ThreadLaunchOutcome(IReadOnlyList<RankFailure> Failures, 
                 .Select(failure => $"rank {failure.Rank} ({failure.Exception.GetType().Name}: {failure.Exception.Message})")) + ".";
         }
 
-        foreach (int rank in Unended)
+        foreach (var rank in Unended)
             yield return $"rank {rank} has not ended; its thread ends with the process.";
     }
 }

@@ -36,10 +36,10 @@ internal sealed class ThreadLauncher
         var failures = new List<RankFailure>();
         var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         TaskCompletionSource[] ended = [.. Enumerable.Range(0, Ranks).Select(_ => new TaskCompletionSource())];
-        for (int rank = 0; rank < Ranks; rank++)
+        for (var rank = 0; rank < Ranks; rank++)
             Start(rank);
 
-        Task all = Task.WhenAll(ended.Select(rank => rank.Task));
+        var all = Task.WhenAll(ended.Select(rank => rank.Task));
         if (Task.WaitAny(all, failed.Task) != 0)
             all.Wait(Grace);
         int[] unended = [.. Enumerable.Range(0, Ranks).Where(rank => !ended[rank].Task.IsCompleted)];
@@ -53,7 +53,7 @@ internal sealed class ThreadLauncher
         {
             try
             {
-                using IDisposable? output = Output?.Enter(rank);
+                using var output = Output?.Enter(rank);
                 work(rank);
             }
             catch (Exception exception) when (Catches(new RankFailure(rank, exception)))

@@ -50,11 +50,11 @@ public sealed record ClusterEnvironment
     public static ClusterEnvironment? Detect(IReadOnlyDictionary<string, string> environment, int? parentProcessId = null)
     {
         ArgumentNullException.ThrowIfNull(environment);
-        foreach (LauncherDescriptor descriptor in Launchers.ByPrecedence)
+        foreach (var descriptor in Launchers.ByPrecedence)
         {
             if (!descriptor.Started(new LauncherVariables(environment, descriptor.Name)))
                 continue;
-            ClusterEnvironment found = descriptor.Read(environment, parentProcessId);
+            var found = descriptor.Read(environment, parentProcessId);
             if (descriptor.IsMpi)
                 CheckNoOtherMpi(found, descriptor, environment, parentProcessId);
             return found;
@@ -66,12 +66,12 @@ public sealed record ClusterEnvironment
     private static void CheckNoOtherMpi(
         ClusterEnvironment found, LauncherDescriptor descriptor, IReadOnlyDictionary<string, string> environment, int? parentProcessId)
     {
-        foreach (LauncherDescriptor other in Launchers.ByPrecedence.Where(other => other.IsMpi && other != descriptor))
+        foreach (var other in Launchers.ByPrecedence.Where(other => other.IsMpi && other != descriptor))
         {
             var variables = new LauncherVariables(environment, other.Name);
             if (!other.Started(variables))
                 continue;
-            ClusterEnvironment rival = other.Read(environment, parentProcessId);
+            var rival = other.Read(environment, parentProcessId);
             if (rival.Rank == found.Rank && rival.WorldSize == found.WorldSize)
                 continue;
             throw new ClusterEnvironmentException(

@@ -14,9 +14,9 @@ public sealed partial class DeviceMesh
     /// <exception cref="ArgumentException">The mesh has no such axis, or an axis is named twice.</exception>
     public IReadOnlyList<RankGroup> Groups(params ReadOnlySpan<string> axes)
     {
-        int[] along = AxisIndices(axes);
-        int[] members = Offsets(along);
-        int[] starts = Offsets([.. Enumerable.Range(0, _axes.Length).Except(along)]);
+        var along = AxisIndices(axes);
+        var members = Offsets(along);
+        var starts = Offsets([.. Enumerable.Range(0, _axes.Length).Except(along)]);
         return [.. starts.Select(start => new RankGroup(members.Select(member => _ranks[start + member])))];
     }
 
@@ -26,9 +26,9 @@ public sealed partial class DeviceMesh
     /// <exception cref="ArgumentException">The mesh has no such rank or axis, or an axis is named twice.</exception>
     public DeviceMesh SubMesh(int rank, params ReadOnlySpan<string> axes)
     {
-        int index = IndexOf(rank);
-        int[] kept = AxisIndices(axes);
-        int start = index - kept.Sum(axis => Coordinate(index, axis) * Stride(axis));
+        var index = IndexOf(rank);
+        var kept = AxisIndices(axes);
+        var start = index - kept.Sum(axis => Coordinate(index, axis) * Stride(axis));
         return new([.. kept.Select(axis => _axes[axis])], [.. Offsets(kept).Select(offset => _ranks[start + offset])]);
     }
 
@@ -38,8 +38,8 @@ public sealed partial class DeviceMesh
     /// <exception cref="ArgumentException">The mesh has no such axis, or the coordinate lies outside it.</exception>
     public DeviceMesh Slice(string axis, int coordinate)
     {
-        int cut = AxisIndex(axis);
-        int start = CheckedCoordinate(cut, coordinate) * Stride(cut);
+        var cut = AxisIndex(axis);
+        var start = CheckedCoordinate(cut, coordinate) * Stride(cut);
         int[] kept = [.. Enumerable.Range(0, _axes.Length).Where(index => index != cut)];
         return new([.. kept.Select(index => _axes[index])], [.. Offsets(kept).Select(offset => _ranks[start + offset])]);
     }
@@ -54,7 +54,7 @@ public sealed partial class DeviceMesh
         if (axes.IsEmpty)
             throw new ArgumentException($"Name the axes of the mesh ({this}) that are to be joined into '{name}'.", nameof(axes));
 
-        int[] joined = AxisIndices(axes);
+        var joined = AxisIndices(axes);
         int[] before = [.. Enumerable.Range(0, joined[0])];
         int[] after = [.. Enumerable.Range(0, _axes.Length).Except(before).Except(joined)];
         var flat = new MeshAxis(name, joined.Aggregate(1, (size, axis) => size * _axes[axis].Size));
@@ -69,8 +69,8 @@ public sealed partial class DeviceMesh
     /// <exception cref="ArgumentException">The mesh has no such axis, the sizes do not multiply to its own, or a name is taken.</exception>
     public DeviceMesh Split(string axis, params IReadOnlyList<MeshAxis> parts)
     {
-        int index = AxisIndex(axis);
-        int size = CheckedSize(parts);
+        var index = AxisIndex(axis);
+        var size = CheckedSize(parts);
         if (size != _axes[index].Size)
         {
             throw new ArgumentException(
@@ -83,7 +83,7 @@ public sealed partial class DeviceMesh
     private int[] AxisIndices(ReadOnlySpan<string> names)
     {
         var indices = new SortedSet<int>();
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (!indices.Add(AxisIndex(name)))
                 throw new ArgumentException($"Axis '{name}' is named twice.", nameof(names));
@@ -97,10 +97,10 @@ public sealed partial class DeviceMesh
     private int[] Offsets(int[] axes)
     {
         int[] offsets = [0];
-        foreach (int axis in axes)
+        foreach (var axis in axes)
         {
-            int stride = Stride(axis);
-            int size = _axes[axis].Size;
+            var stride = Stride(axis);
+            var size = _axes[axis].Size;
             offsets = [.. offsets.SelectMany(offset => Enumerable.Range(0, size).Select(coordinate => offset + (coordinate * stride)))];
         }
 

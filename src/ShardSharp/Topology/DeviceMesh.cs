@@ -24,7 +24,7 @@ public sealed partial class DeviceMesh
         _axes = [.. axes];
         _ranks = ranks;
         _indexOfRank = new(ranks.Length);
-        for (int index = 0; index < ranks.Length; index++)
+        for (var index = 0; index < ranks.Length; index++)
             _indexOfRank.Add(ranks[index], index);
     }
 
@@ -57,7 +57,7 @@ public sealed partial class DeviceMesh
     /// <exception cref="ArgumentException">The mesh has no such rank.</exception>
     public IReadOnlyList<int> CoordinatesOf(int rank)
     {
-        int index = IndexOf(rank);
+        var index = IndexOf(rank);
         return [.. Enumerable.Range(0, _axes.Length).Select(axis => Coordinate(index, axis))];
     }
 
@@ -72,8 +72,8 @@ public sealed partial class DeviceMesh
                 $"The mesh ({this}) has {_axes.Length} axes, but {coordinates.Length} coordinates were given.", nameof(coordinates));
         }
 
-        int index = 0;
-        for (int axis = 0; axis < _axes.Length; axis++)
+        var index = 0;
+        for (var axis = 0; axis < _axes.Length; axis++)
             index += CheckedCoordinate(axis, coordinates[axis]) * Stride(axis);
         return _ranks[index];
     }
@@ -83,8 +83,8 @@ public sealed partial class DeviceMesh
 
     private static int CheckedSize(IReadOnlyList<MeshAxis> axes)
     {
-        int size = 1;
-        foreach (MeshAxis axis in axes)
+        var size = 1;
+        foreach (var axis in axes)
         {
             if (string.IsNullOrWhiteSpace(axis.Name) || axis.Size < 1)
                 throw new ArgumentException($"Mesh axis '{axis}' needs a name and a size of at least 1.", nameof(axes));
@@ -98,11 +98,11 @@ public sealed partial class DeviceMesh
 
     private int AxisIndex(string name)
     {
-        int index = Array.FindIndex(_axes, axis => axis.Name == name);
+        var index = Array.FindIndex(_axes, axis => axis.Name == name);
         return index >= 0 ? index : throw new ArgumentException($"The mesh ({this}) has no axis named '{name}'.", nameof(name));
     }
 
-    private int IndexOf(int rank) => _indexOfRank.TryGetValue(rank, out int index)
+    private int IndexOf(int rank) => _indexOfRank.TryGetValue(rank, out var index)
         ? index
         : throw new ArgumentException($"Rank {rank} is not part of the mesh ({this}).", nameof(rank));
 
@@ -116,8 +116,8 @@ public sealed partial class DeviceMesh
 
     private int Stride(int axis)
     {
-        int stride = 1;
-        for (int inner = axis + 1; inner < _axes.Length; inner++)
+        var stride = 1;
+        for (var inner = axis + 1; inner < _axes.Length; inner++)
             stride *= _axes[inner].Size;
         return stride;
     }

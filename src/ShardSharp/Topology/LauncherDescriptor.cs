@@ -35,9 +35,9 @@ internal sealed record LauncherDescriptor(RankLauncher Launcher, string Name)
     {
         var variables = new LauncherVariables(environment, Name);
         CheckComplete(variables, environment);
-        int worldSize = WorldSize(variables);
-        int localSize = LocalSize(variables);
-        bool oneHost = localSize == worldSize;
+        var worldSize = WorldSize(variables);
+        var localSize = LocalSize(variables);
+        var oneHost = localSize == worldSize;
         var found = new ClusterEnvironment
         {
             Launcher = Launcher,
@@ -62,7 +62,7 @@ internal sealed record LauncherDescriptor(RankLauncher Launcher, string Name)
         string[] missing = [.. Needs.Where(names => !names.Any(variables.Has)).Select(names => string.Join(" or ", names))];
         if (missing.Length == 0)
             return;
-        string present = Values(environment);
+        var present = Values(environment);
         throw new ClusterEnvironmentException(
             $"This process looks like a rank started by {Name}{(present.Length == 0 ? "" : $" ({present})")}, but "
             + $"{string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} not set. Start it with {Name}, set what is missing, "
@@ -71,7 +71,7 @@ internal sealed record LauncherDescriptor(RankLauncher Launcher, string Name)
 
     private void CheckConsistent(ClusterEnvironment found, IReadOnlyDictionary<string, string> environment)
     {
-        string? problem = found switch
+        var problem = found switch
         {
             { WorldSize: < 1 } or { LocalSize: < 1 } => "there must be at least one rank",
             _ when found.Rank >= found.WorldSize => $"rank {found.Rank} is not below the world size {found.WorldSize}",
@@ -88,16 +88,16 @@ internal sealed record LauncherDescriptor(RankLauncher Launcher, string Name)
 
     private string JobName(LauncherVariables variables, int? parentProcessId)
     {
-        string identifier = Job(variables) ?? parentProcessId?.ToString()
+        var identifier = Job(variables) ?? parentProcessId?.ToString()
             ?? throw new ClusterEnvironmentException(
                 $"{Name} does not name its job in the environment, and the parent process, which would tell jobs apart, is not known.");
-        string name = $"{Launcher.ToString().ToLowerInvariant()}-{identifier}";
-        string safe = string.Concat(name.Select(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-' ? letter : '-'));
+        var name = $"{Launcher.ToString().ToLowerInvariant()}-{identifier}";
+        var safe = string.Concat(name.Select(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-' ? letter : '-'));
         if (safe.Length <= LongestJobName)
             return safe;
 
         // A socket's path holds some 100 bytes: shorten the name, and let a hash of all of it keep jobs apart.
-        string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..16];
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..16];
         return $"{safe[..(LongestJobName - hash.Length - 1)]}-{hash}";
     }
 }

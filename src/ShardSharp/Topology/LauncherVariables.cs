@@ -10,7 +10,7 @@ internal sealed class LauncherVariables(IReadOnlyDictionary<string, string> envi
     /// <summary>The value of the first of the names that is set, or null.</summary>
     public string? Text(params ReadOnlySpan<string> names)
     {
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (Has(name))
                 return environment[name];
@@ -22,11 +22,11 @@ internal sealed class LauncherVariables(IReadOnlyDictionary<string, string> envi
     /// <summary>The number in the first of the names that is set, or null.</summary>
     public int? OptionalNumber(params ReadOnlySpan<string> names)
     {
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (!Has(name))
                 continue;
-            return int.TryParse(environment[name], NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            return int.TryParse(environment[name], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
                 ? number
                 : throw Wrong(name, "a whole number, 0 or more");
         }

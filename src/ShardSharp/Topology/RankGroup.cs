@@ -31,7 +31,7 @@ public sealed class RankGroup : IReadOnlyList<int>, IEquatable<RankGroup>
     /// <exception cref="ArgumentException">The world rank is not a member of the group.</exception>
     public int RankOf(int worldRank)
     {
-        int index = Array.IndexOf(_ranks, worldRank);
+        var index = Array.IndexOf(_ranks, worldRank);
         return index >= 0 ? index : throw new ArgumentException($"Rank {worldRank} is not a member of group {this}.", nameof(worldRank));
     }
 
@@ -50,7 +50,7 @@ public sealed class RankGroup : IReadOnlyList<int>, IEquatable<RankGroup>
     public override int GetHashCode()
     {
         var hash = new HashCode();
-        foreach (int rank in _ranks)
+        foreach (var rank in _ranks)
             hash.Add(rank);
         return hash.ToHashCode();
     }

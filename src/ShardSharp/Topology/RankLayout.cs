@@ -27,7 +27,7 @@ public sealed class RankLayout
     {
         RankLayoutRules.Check(worldSize, pipelineDegree, tensorDegree);
         Placement = placement ?? PlacementStrategy.Cluster;
-        int reducedDataDegree = worldSize / (pipelineDegree * tensorDegree);
+        var reducedDataDegree = worldSize / (pipelineDegree * tensorDegree);
         Mesh = new DeviceMesh([.. Placement.Axes.Select(axis => new MeshAxis(axis, axis switch
         {
             AxisName.Pipeline => pipelineDegree,
@@ -94,14 +94,14 @@ public sealed class RankLayout
     public RankPosition PositionOf(int rank, int? localSize = null)
     {
         CheckedRank(rank);
-        int perHost = localSize ?? WorldSize;
+        var perHost = localSize ?? WorldSize;
         if (perHost < 1 || perHost > WorldSize)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(localSize), $"A host cannot hold {perHost} of {WorldSize} ranks; give a number from 1 to {WorldSize}.");
         }
 
-        int localRank = rank % perHost;
+        var localRank = rank % perHost;
         return new RankPosition
         {
             Rank = rank,
@@ -130,7 +130,7 @@ public sealed class RankLayout
     /// <exception cref="ArgumentException">The degree does not divide that size; the message lists those that do.</exception>
     public DeviceMesh ShardedDataMesh(int shardedDataDegree)
     {
-        int size = SizeOf(GroupKind.ReducedData);
+        var size = SizeOf(GroupKind.ReducedData);
         RankLayoutRules.CheckShardedDataDegree(shardedDataDegree, size);
         return Mesh.Split(
             AxisName.Data, new MeshAxis(AxisName.Replicate, size / shardedDataDegree), new MeshAxis(AxisName.Shard, shardedDataDegree));
@@ -141,11 +141,11 @@ public sealed class RankLayout
 
     private void AddGroups(GroupKind kind, params ReadOnlySpan<string> axes)
     {
-        IReadOnlyList<RankGroup> groups = Mesh.Groups(axes);
+        var groups = Mesh.Groups(axes);
         var groupOfRank = new RankGroup[WorldSize];
-        foreach (RankGroup group in groups)
+        foreach (var group in groups)
         {
-            foreach (int rank in group)
+            foreach (var rank in group)
                 groupOfRank[rank] = group;
         }
 

@@ -12,11 +12,11 @@ internal static class RankLayoutRules
         if (tensorDegree < 1)
             throw new ArgumentException($"The tensor-parallel degree is {tensorDegree}; it must be 1 or more.", nameof(tensorDegree));
 
-        long product = (long)pipelineDegree * tensorDegree;
+        var product = (long)pipelineDegree * tensorDegree;
         if (worldSize % product == 0)
             return;
 
-        string message =
+        var message =
             $"Pipeline-parallel degree {pipelineDegree} × tensor-parallel degree {tensorDegree} = {product} does not divide the "
             + $"{worldSize} ranks. Start a multiple of {product} ranks";
         if (worldSize % tensorDegree == 0)

@@ -21,8 +21,8 @@ internal static class SageMakerHosts
     /// <summary>The place of <c>SM_CURRENT_HOST</c> among the names.</summary>
     public static int Index(LauncherVariables variables)
     {
-        IReadOnlyList<string> names = Names(variables);
-        int index = names.ToList().IndexOf(variables.Text("SM_CURRENT_HOST")!);
+        var names = Names(variables);
+        var index = names.ToList().IndexOf(variables.Text("SM_CURRENT_HOST")!);
         return index >= 0 ? index : throw variables.Wrong("SM_CURRENT_HOST", $"one of SM_HOSTS: {string.Join(", ", names)}");
     }
 }

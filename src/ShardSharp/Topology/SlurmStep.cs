@@ -13,9 +13,9 @@ internal static partial class SlurmStep
     /// <c>srun --pty</c>, variables of the allocation are set though the process is no rank.</summary>
     public static bool IsRank(LauncherVariables variables)
     {
-        if (!long.TryParse(variables.Text("SLURM_STEP_ID"), NumberStyles.None, CultureInfo.InvariantCulture, out long step))
+        if (!long.TryParse(variables.Text("SLURM_STEP_ID"), NumberStyles.None, CultureInfo.InvariantCulture, out var step))
             return false;
-        bool shell = variables.Has("SLURM_PTY_PORT") && variables.Text("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS") == "1";
+        var shell = variables.Has("SLURM_PTY_PORT") && variables.Text("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS") == "1";
         return step <= HighestStepOfSrun && !shell;
     }
 
@@ -26,10 +26,10 @@ internal static partial class SlurmStep
         if (!variables.Has(list))
             return variables.Number("SLURM_NTASKS_PER_NODE");
 
-        IReadOnlyList<int> tasks = TasksPerNode(variables.Text(list)!)
+        var tasks = TasksPerNode(variables.Text(list)!)
             ?? throw variables.Wrong(list, "a list such as '2(x3),1': two tasks on each of three nodes, then one");
-        int node = variables.Number("SLURM_NODEID");
-        int all = variables.Number("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS");
+        var node = variables.Number("SLURM_NODEID");
+        var all = variables.Number("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS");
         if (node >= tasks.Count)
             throw variables.Wrong("SLURM_NODEID", $"below {tasks.Count}, the number of nodes in {list}={variables.Text(list)}");
         return tasks.Sum() == all
@@ -41,12 +41,12 @@ internal static partial class SlurmStep
     public static IReadOnlyList<int>? TasksPerNode(string text)
     {
         var tasks = new List<int>();
-        foreach (string entry in text.Split(','))
+        foreach (var entry in text.Split(','))
         {
-            Match match = Entry().Match(entry);
+            var match = Entry().Match(entry);
             if (!match.Success)
                 return null;
-            int nodes = match.Groups["nodes"].Success ? Parse(match.Groups["nodes"]) : 1;
+            var nodes = match.Groups["nodes"].Success ? Parse(match.Groups["nodes"]) : 1;
             tasks.AddRange(Enumerable.Repeat(Parse(match.Groups["tasks"]), nodes));
         }
 

@@ -21,8 +21,8 @@ public sealed class LineAssemblerTests
     public void Does_not_depend_on_how_the_text_is_cut() =>
         Gen.Select(Gen.String[Gen.Char["ab\n\r"], 0, 20], Gen.Int[0, 20], Gen.Int[0, 20]).Sample((text, first, second) =>
         {
-            int one = Math.Min(first, text.Length);
-            int two = Math.Clamp(second, one, text.Length);
+            var one = Math.Min(first, text.Length);
+            var two = Math.Clamp(second, one, text.Length);
             return Assemble([text]) == Assemble([text[..one], text[one..two], text[two..]]);
         });
 
@@ -30,7 +30,7 @@ public sealed class LineAssemblerTests
     public void Passes_an_endless_line_on_in_pieces()
     {
         const int Longest = LineAssembler<char>.LongestLine;
-        string lines = Assemble([new string('a', Longest - 1), new string('b', Longest + 2)]);
+        var lines = Assemble([new string('a', Longest - 1), new string('b', Longest + 2)]);
 
         Assert.Equal([Longest + 1, Longest + 1, 2, 0], lines.Split('\n').Select(line => line.Length));
     }
@@ -39,7 +39,7 @@ public sealed class LineAssemblerTests
     {
         var assembler = new LineAssembler<char>('\n', '\r', ">".AsMemory());
         var lines = new ArrayBufferWriter<char>();
-        foreach (string piece in pieces)
+        foreach (var piece in pieces)
             assembler.Append(piece, lines);
         assembler.Finish(lines);
         return lines.WrittenSpan.ToString();

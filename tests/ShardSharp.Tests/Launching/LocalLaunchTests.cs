@@ -9,7 +9,7 @@ public sealed class LocalLaunchTests
     public void Tells_a_rank_what_it_then_finds_out()
     {
         var launch = new LocalLaunch { Command = new ProgramCommand("program", []), Ranks = 3, ThreadsPerRank = 1 };
-        ClusterEnvironment found = ClusterEnvironment.Detect(launch.EnvironmentOf(2))!;
+        var found = ClusterEnvironment.Detect(launch.EnvironmentOf(2))!;
 
         Assert.Equal(RankLauncher.ShardSharp, found.Launcher);
         Assert.EndsWith(launch.Job, found.Job, StringComparison.Ordinal);

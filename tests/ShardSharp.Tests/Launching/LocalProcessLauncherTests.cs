@@ -11,7 +11,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
 
     public void Dispose()
     {
-        IReadOnlyList<int> leftovers = _script.Leftovers;
+        var leftovers = _script.Leftovers;
         _script.Dispose();
         Assert.Empty(leftovers);
     }
@@ -19,7 +19,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Prefixes_each_line_and_ends_the_last()
     {
-        LaunchOutcome outcome = _script.Run(2, "printf 'one\\ntwö'; printf 'oops' >&2");
+        var outcome = _script.Run(2, "printf 'one\\ntwö'; printf 'oops' >&2");
 
         Assert.Equal(0, outcome.ExitCode);
         Assert.Equal(["[rank 0] one", "[rank 0] twö", "[rank 1] one", "[rank 1] twö"], RecordingConsole.Sorted(_script.Console.Output));
@@ -32,7 +32,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
         _script.Run(2, "echo $SHARDSHARP_RANK $SHARDSHARP_WORLD_SIZE $SHARDSHARP_LOCAL_RANK $SHARDSHARP_LOCAL_SIZE $SHARDSHARP_JOB " +
             "${SHARDSHARP_LAUNCHER%:*} $OMP_NUM_THREADS $MKL_NUM_THREADS");
 
-        string rest = $"{_script.Job} {Environment.ProcessId} 3 3";
+        var rest = $"{_script.Job} {Environment.ProcessId} 3 3";
         Assert.Equal([$"[rank 0] 0 2 0 2 {rest}", $"[rank 1] 1 2 1 2 {rest}"], RecordingConsole.Sorted(_script.Console.Output));
         Assert.Matches("^[0-9a-f]{16}$", _script.Job);
     }
@@ -61,7 +61,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Ends_all_when_one_exits_with_a_code()
     {
-        LaunchOutcome outcome = _script.Run(
+        var outcome = _script.Run(
             3, "if [ $SHARDSHARP_RANK = 1 ]; then exit 3; fi; " + WaitForEver, RankScript.Unhurried with { Report = TimeSpan.Zero });
 
         Assert.Equal(3, outcome.ExitCode);
@@ -74,7 +74,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Names_the_signal_that_killed_a_rank()
     {
-        LaunchOutcome outcome = _script.Run(2, "if [ $SHARDSHARP_RANK = 1 ]; then kill -KILL $$; fi");
+        var outcome = _script.Run(2, "if [ $SHARDSHARP_RANK = 1 ]; then kill -KILL $$; fi");
 
         Assert.Equal(137, outcome.ExitCode);
         Assert.Contains(
@@ -85,7 +85,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Kills_a_rank_that_ignores_SIGTERM()
     {
-        LaunchOutcome outcome = _script.Run(
+        var outcome = _script.Run(
             2,
             $"if [ $SHARDSHARP_RANK = 1 ]; then read x < $PIPE; exit 3; fi; trap '' TERM; echo ready > $PIPE; {WaitForEver}",
             RankScript.Unhurried with { Report = TimeSpan.Zero, Terminate = TimeSpan.Zero });
@@ -98,7 +98,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     public void Lets_the_others_notice_and_report_first()
     {
         // Reading ends when rank 1, which holds the pipe open for writing, is gone.
-        LaunchOutcome outcome = _script.Run(2, """
+        var outcome = _script.Run(2, """
             if [ $SHARDSHARP_RANK = 1 ]; then exec 3> $PIPE; kill -KILL $$; fi
             cat < $PIPE; echo 'rank 1 is gone'; exit 120
             """);
@@ -110,7 +110,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Looks_for_the_cause_behind_a_rank_that_says_it_followed()
     {
-        LaunchOutcome outcome = _script.Run(2, """
+        var outcome = _script.Run(2, """
             if [ $SHARDSHARP_RANK = 0 ]; then exec 3> $PIPE; exit 120; fi
             cat < $PIPE; exit 5
             """);
@@ -128,7 +128,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     [Fact]
     public void Goes_on_when_a_rank_ends_early_with_success()
     {
-        LaunchOutcome outcome = _script.Run(2, """
+        var outcome = _script.Run(2, """
             if [ $SHARDSHARP_RANK = 0 ]; then exec 3> $PIPE; exit 0; fi
             cat < $PIPE; echo done
             """, grace: new LaunchGrace { Report = TimeSpan.Zero, Terminate = TimeSpan.Zero });
@@ -145,7 +145,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     {
         using var interrupts = new LaunchInterrupts();
         using var script = new RankScript { Console = new RecordingConsole(outputWritten: SignalWhenAllAreReady) };
-        LaunchOutcome outcome = script.Run(
+        var outcome = script.Run(
             2, "trap 'echo told; kill $!; exit 0' TERM; tail -f /dev/null & echo ready; wait", interrupts: interrupts);
 
         Assert.Equal(exitCode, outcome.ExitCode);
@@ -166,7 +166,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     {
         using var interrupts = new LaunchInterrupts();
         using var script = new RankScript { Console = new RecordingConsole(outputWritten: _ => Array.ForEach([2, 2], interrupts.Post)) };
-        LaunchOutcome outcome = script.Run(1, $"trap '' TERM; echo ready; {WaitForEver}", interrupts: interrupts);
+        var outcome = script.Run(1, $"trap '' TERM; echo ready; {WaitForEver}", interrupts: interrupts);
 
         Assert.Equal((130, 9), (outcome.ExitCode, Assert.Single(outcome.Exits).Signal));
     }
@@ -175,7 +175,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
     public void Ends_what_a_failed_rank_had_started()
     {
         // The launch ends only once nobody holds the rank's output open.
-        LaunchOutcome outcome = _script.Run(1, "tail -f /dev/null & exit 3");
+        var outcome = _script.Run(1, "tail -f /dev/null & exit 3");
 
         Assert.Equal(3, outcome.ExitCode);
     }
@@ -184,10 +184,10 @@ public sealed class LocalProcessLauncherTests : IDisposable
     public void Does_not_wait_for_what_a_successful_rank_left_running()
     {
         var grace = new LaunchGrace { Kill = TimeSpan.FromMilliseconds(50) };
-        LaunchOutcome outcome = _script.Run(1, "exec 3<> $PIPE; tail -f /dev/null & exit 0", grace);
+        var outcome = _script.Run(1, "exec 3<> $PIPE; tail -f /dev/null & exit 0", grace);
 
         Assert.Equal(0, outcome.ExitCode);
-        using FileStream heldByWhatIsLeft = File.OpenRead(_script.Pipe);
+        using var heldByWhatIsLeft = File.OpenRead(_script.Pipe);
         HostPlatform.Current.Kill(Assert.Single(_script.Leftovers));
         Assert.Equal(-1, heldByWhatIsLeft.ReadByte());
     }

@@ -22,9 +22,9 @@ internal sealed class Meeting : IDisposable
     public async Task<int[]> AcceptAsync(int ranks)
     {
         var processes = new int[ranks];
-        for (int i = 0; i < ranks; i++)
+        for (var i = 0; i < ranks; i++)
         {
-            Socket rank = await _listener.AcceptAsync(TestContext.Current.CancellationToken);
+            var rank = await _listener.AcceptAsync(TestContext.Current.CancellationToken);
             _ranks.Add(rank);
             var buffer = new byte[sizeof(int)];
             Assert.Equal(buffer.Length, await rank.ReceiveAsync(buffer, TestContext.Current.CancellationToken));
@@ -37,7 +37,7 @@ internal sealed class Meeting : IDisposable
     /// <summary>Waits until the system has closed the sockets of all ranks, as it does with a process that ends.</summary>
     public async Task AllGoneAsync()
     {
-        foreach (Socket rank in _ranks)
+        foreach (var rank in _ranks)
             Assert.Equal(0, await rank.ReceiveAsync(new byte[1], TestContext.Current.CancellationToken));
     }
 

@@ -29,7 +29,7 @@ public sealed class ProgramCommandTests
 
     private static void AssertAgain(string processPath, string[]? commandLine, string[] managedArguments, params string[] expected)
     {
-        ProgramCommand command = ProgramCommand.Again(processPath, commandLine, managedArguments);
+        var command = ProgramCommand.Again(processPath, commandLine, managedArguments);
         Assert.Equal<string[]>(expected, [command.FileName, .. command.Arguments]);
     }
 }

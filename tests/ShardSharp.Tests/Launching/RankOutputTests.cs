@@ -32,7 +32,7 @@ public sealed class RankOutputTests : IDisposable
             using var together = new Barrier(3);
             new ThreadLauncher { Ranks = 3, Output = output }.Run(rank =>
             {
-                for (int i = 0; i < 20; i++)
+                for (var i = 0; i < 20; i++)
                 {
                     Console.Write($"left {i} ");
                     together.SignalAndWait();
@@ -43,7 +43,7 @@ public sealed class RankOutputTests : IDisposable
             });
         }
 
-        IEnumerable<string> expected =
+        var expected =
             from rank in Enumerable.Range(0, 3) from i in Enumerable.Range(0, 20) select $"[rank {rank}] left {i} right";
         Assert.Equal(expected.Order(StringComparer.Ordinal), RecordingConsole.Sorted(_output.ToString()));
         Assert.Equal(["[rank 0] unfinished", "[rank 1] unfinished", "[rank 2] unfinished"], RecordingConsole.Sorted(_error.ToString()));
@@ -77,10 +77,10 @@ public sealed class RankOutputTests : IDisposable
     [Fact]
     public void Lets_live_displays_write_beneath_and_gives_the_console_back()
     {
-        TextWriter before = Console.Out;
+        var before = Console.Out;
         using (var output = RankOutput.ForThreads(1))
         {
-            using IDisposable rank = output.Enter(0);
+            using var rank = output.Enter(0);
             output.Output.Write("50%\r");
         }
 

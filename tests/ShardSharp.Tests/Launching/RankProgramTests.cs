@@ -16,9 +16,9 @@ public sealed class RankProgramTests
     public async Task Ranks_get_the_arguments_exactly()
     {
         string[] arguments = ["arguments", "two words", "", "\"quoted\"", "ünï", "--flag=$HOME *"];
-        using Process launcher = Start(arguments);
+        using var launcher = Start(arguments);
 
-        string joined = string.Join('|', arguments);
+        var joined = string.Join('|', arguments);
         Assert.Equal([$"[rank 0] {joined}", $"[rank 1] {joined}"], RecordingConsole.Sorted(await ReadAsync(launcher.StandardOutput)));
         Assert.Equal(0, await ExitCodeAsync(launcher));
     }
@@ -40,10 +40,10 @@ public sealed class RankProgramTests
     public void An_unhandled_exception_is_shown_with_its_rank()
     {
         var console = new RecordingConsole();
-        LaunchOutcome outcome = Launch(console, "throw");
+        var outcome = Launch(console, "throw");
 
         Assert.Equal(134, outcome.ExitCode);
-        string report = $"[rank {outcome.Cause!.Value.Rank}] Unhandled exception. System.InvalidOperationException: the work went wrong\n";
+        var report = $"[rank {outcome.Cause!.Value.Rank}] Unhandled exception. System.InvalidOperationException: the work went wrong\n";
         Assert.Contains(report, console.Error, StringComparison.Ordinal);
         Assert.Contains(" was killed by SIGABRT (signal 6; an unhandled exception", console.Error, StringComparison.Ordinal);
     }
@@ -52,11 +52,11 @@ public sealed class RankProgramTests
     public async Task Ctrl_C_reaches_ranks_as_SIGTERM_from_the_launcher_alone()
     {
         using var meeting = new Meeting();
-        using Process launcher = Start(["wait", meeting.Path]);
-        int[] ranks = await meeting.AcceptAsync(2);
+        using var launcher = Start(["wait", meeting.Path]);
+        var ranks = await meeting.AcceptAsync(2);
 
         // A terminal sends it to all of its processes.
-        foreach (int processId in (int[])[.. ranks, launcher.Id])
+        foreach (var processId in (int[])[.. ranks, launcher.Id])
         {
             using var kill = Process.Start("kill", ["-INT", $"{processId}"]);
             Assert.Equal(0, await ExitCodeAsync(kill));
@@ -74,7 +74,7 @@ public sealed class RankProgramTests
     public async Task Ranks_die_with_a_launcher_that_is_killed()
     {
         using var meeting = new Meeting();
-        using Process launcher = Start(["wait-stubbornly", meeting.Path]);
+        using var launcher = Start(["wait-stubbornly", meeting.Path]);
         await meeting.AcceptAsync(2);
 
         launcher.Kill();
@@ -87,9 +87,9 @@ public sealed class RankProgramTests
     {
         using var gone = Process.Start("true");
         await ExitCodeAsync(gone);
-        using Process rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}:1"));
+        using var rank = Start(["arguments"], (RankVariables.Rank, "0"), (RankVariables.Launcher, $"{gone.Id}:1"));
 
-        string message = $"The launcher of this rank (process {gone.Id}) has ended.";
+        var message = $"The launcher of this rank (process {gone.Id}) has ended.";
         Assert.Contains(message, await ReadAsync(rank.StandardError), StringComparison.Ordinal);
         Assert.Equal("", await ReadAsync(rank.StandardOutput));
     }
@@ -107,7 +107,7 @@ public sealed class RankProgramTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach ((string variable, string value) in environment)
+        foreach ((var variable, var value) in environment)
             start.Environment[variable] = value;
         return Process.Start(start)!;
     }

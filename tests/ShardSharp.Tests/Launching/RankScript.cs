@@ -43,7 +43,7 @@ internal sealed class RankScript : IDisposable
             Grace = grace ?? Unhurried,
         };
         Job = launch.Job;
-        LaunchOutcome outcome = new LocalProcessLauncher(launch, Console.Console).Run(interrupts ?? none);
+        var outcome = new LocalProcessLauncher(launch, Console.Console).Run(interrupts ?? none);
         Assert.All(outcome.Exits, exit => Assert.False(Directory.Exists($"/proc/{exit.ProcessId}")));
         return outcome;
     }

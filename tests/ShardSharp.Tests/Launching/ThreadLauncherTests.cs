@@ -10,7 +10,7 @@ public sealed class ThreadLauncherTests
     {
         var names = new string?[3];
         using var together = new Barrier(3);
-        ThreadLaunchOutcome outcome = Launcher(3).Run(rank =>
+        var outcome = Launcher(3).Run(rank =>
         {
             together.SignalAndWait();
             names[rank] = Thread.CurrentThread.Name;
@@ -29,7 +29,7 @@ public sealed class ThreadLauncherTests
     {
         using var broken = new ManualResetEventSlim();
         var launcher = new ThreadLauncher { Ranks = 3, LeaveFailureToDebugger = false, RankFailed = _ => broken.Set() };
-        ThreadLaunchOutcome outcome = launcher.Run(rank =>
+        var outcome = launcher.Run(rank =>
         {
             if (rank != 1)
             {
@@ -65,7 +65,7 @@ public sealed class ThreadLauncherTests
             LeaveFailureToDebugger = false,
             RankFailed = _ => followed.Set(),
         };
-        ThreadLaunchOutcome outcome = launcher.Run(rank =>
+        var outcome = launcher.Run(rank =>
         {
             if (rank == 0)
                 throw new RankFailedException("rank 1 has failed");
@@ -81,7 +81,7 @@ public sealed class ThreadLauncherTests
     {
         using var release = new ManualResetEventSlim();
         var launcher = new ThreadLauncher { Ranks = 2, LeaveFailureToDebugger = false, Grace = TimeSpan.Zero };
-        ThreadLaunchOutcome outcome = launcher.Run(rank =>
+        var outcome = launcher.Run(rank =>
         {
             if (rank == 0)
                 throw new InvalidOperationException("boom");

@@ -116,7 +116,7 @@ public sealed class ClusterEnvironmentTests
     [Fact]
     public void Long_job_names_are_shortened_and_stay_different()
     {
-        string first = Job("a");
+        var first = Job("a");
 
         Assert.NotEqual(first, Job("b"));
         Assert.Matches("^shardsharp-x+-[0-9a-f]{16}$", first);

@@ -25,7 +25,7 @@ public sealed class DeviceMeshTests
     public void Coordinates_and_ranks_convert_both_ways() => Meshes.Sample(mesh =>
     {
         Assert.Equal(Enumerable.Range(0, mesh.Size), mesh.Ranks);
-        foreach (int rank in mesh.Ranks)
+        foreach (var rank in mesh.Ranks)
             Assert.Equal(rank, mesh.RankAt([.. mesh.CoordinatesOf(rank)]));
     });
 
@@ -33,13 +33,13 @@ public sealed class DeviceMeshTests
     public void Groups_along_any_axes_partition_the_mesh() => Gen.Select(Meshes, Gen.Int[0, 15]).Sample((mesh, mask) =>
     {
         string[] along = [.. mesh.Axes.Select(axis => axis.Name).Where((_, index) => (mask >> index & 1) == 1)];
-        IReadOnlyList<RankGroup> groups = mesh.Groups(along);
+        var groups = mesh.Groups(along);
 
         Assert.Equal(mesh.Ranks, groups.SelectMany(group => group).Order());
-        foreach (RankGroup group in groups)
+        foreach (var group in groups)
         {
             Assert.Equal(along.Aggregate(1, (size, axis) => size * mesh.SizeOf(axis)), group.Count);
-            foreach (int rank in group)
+            foreach (var rank in group)
             {
                 Assert.Equal(group, mesh.GroupOf(rank, along));
                 Assert.All(
@@ -56,7 +56,7 @@ public sealed class DeviceMeshTests
     [Fact]
     public void A_slice_holds_the_ranks_at_one_coordinate()
     {
-        DeviceMesh slice = Cube.Slice("b", 2);
+        var slice = Cube.Slice("b", 2);
 
         Assert.Equal([new("a", 2), new("c", 4)], slice.Axes);
         Assert.Equal([8, 9, 10, 11, 20, 21, 22, 23], slice.Ranks);
@@ -67,7 +67,7 @@ public sealed class DeviceMeshTests
     [Fact]
     public void A_sub_mesh_holds_the_ranks_that_share_the_other_coordinates()
     {
-        DeviceMesh sub = Cube.SubMesh(Cube.RankAt(1, 2, 3), "a", "b");
+        var sub = Cube.SubMesh(Cube.RankAt(1, 2, 3), "a", "b");
 
         Assert.Equal([new("a", 2), new("b", 3)], sub.Axes);
         Assert.Equal([3, 7, 11, 15, 19, 23], sub.Ranks);
@@ -78,7 +78,7 @@ public sealed class DeviceMeshTests
     [Fact]
     public void Flattening_joins_axes_that_are_not_neighbours()
     {
-        DeviceMesh flat = Cube.Flatten("ac", "c", "a");
+        var flat = Cube.Flatten("ac", "c", "a");
 
         Assert.Equal([new("ac", 8), new("b", 3)], flat.Axes);
         Assert.Equal(Cube.Groups("a", "c"), flat.Groups("ac"));
@@ -90,7 +90,7 @@ public sealed class DeviceMeshTests
     public void Splitting_undoes_flattening() => Gen.Select(Meshes, Gen.Int[1, 4], Gen.Int[1, 4]).Sample((mesh, outer, inner) =>
     {
         var wide = new DeviceMesh([.. mesh.Axes, new("outer", outer), new("inner", inner)]);
-        DeviceMesh again = wide.Flatten("both", "outer", "inner").Split("both", new("outer", outer), new("inner", inner));
+        var again = wide.Flatten("both", "outer", "inner").Split("both", new("outer", outer), new("inner", inner));
 
         Assert.Equal(wide.Axes, again.Axes);
         Assert.Equal(wide.Ranks, again.Ranks);
@@ -99,17 +99,17 @@ public sealed class DeviceMeshTests
     [Fact]
     public void Agrees_with_the_rank_layout()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            for (int rank = 0; rank < layout.WorldSize; rank++)
+            for (var rank = 0; rank < layout.WorldSize; rank++)
             {
-                RankPosition position = layout.PositionOf(rank);
+                var position = layout.PositionOf(rank);
                 Assert.Equal(position.PipelineRank, layout.Mesh.CoordinateOf(rank, AxisName.Pipeline));
                 Assert.Equal(position.TensorRank, layout.Mesh.CoordinateOf(rank, AxisName.Tensor));
                 Assert.Equal(position.ReducedDataRank, layout.Mesh.CoordinateOf(rank, AxisName.Data));
             }
 
-            DeviceMesh flat = layout.Mesh.Flatten("dp", AxisName.Data, AxisName.Tensor);
+            var flat = layout.Mesh.Flatten("dp", AxisName.Data, AxisName.Tensor);
             Assert.Equal(layout.Groups(GroupKind.Data), flat.Groups("dp").OrderBy(group => group[0]));
             Assert.Equal(
                 layout.Groups(GroupKind.Data),

@@ -9,13 +9,13 @@ internal static class Factorings
 
     public static IEnumerable<RankLayout> All()
     {
-        for (int world = 1; world <= LargestWorld; world++)
+        for (var world = 1; world <= LargestWorld; world++)
         {
-            foreach (int pipeline in Divisors(world))
+            foreach (var pipeline in Divisors(world))
             {
-                foreach (int tensor in Divisors(world / pipeline))
+                foreach (var tensor in Divisors(world / pipeline))
                 {
-                    foreach (PlacementStrategy placement in PlacementStrategy.All)
+                    foreach (var placement in PlacementStrategy.All)
                         yield return new RankLayout(world, pipeline, tensor, placement);
                 }
             }

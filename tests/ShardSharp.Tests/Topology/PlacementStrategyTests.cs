@@ -29,7 +29,7 @@ public sealed class PlacementStrategyTests
     [InlineData("DPTT")]
     public void Rejects_anything_else_and_lists_what_would_work(string text)
     {
-        string message = Assert.Throws<ArgumentException>(() => PlacementStrategy.Parse(text)).Message;
+        var message = Assert.Throws<ArgumentException>(() => PlacementStrategy.Parse(text)).Message;
 
         Assert.Contains($"'{text}'", message, StringComparison.Ordinal);
         Assert.Contains("'cluster' (the same as DPT)", message, StringComparison.Ordinal);

@@ -10,11 +10,11 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Ranks_are_the_mixed_radix_number_of_their_coordinates()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            for (int rank = 0; rank < layout.WorldSize; rank++)
+            for (var rank = 0; rank < layout.WorldSize; rank++)
             {
-                RankPosition p = layout.PositionOf(rank);
+                var p = layout.PositionOf(rank);
                 var digits = new Dictionary<char, (int Digit, int Radix)>
                 {
                     ['D'] = (p.ReducedDataRank, p.ReducedDataSize),
@@ -32,9 +32,9 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Sizes_multiply_to_the_world()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            RankPosition p = layout.PositionOf(layout.WorldSize - 1);
+            var p = layout.PositionOf(layout.WorldSize - 1);
             Assert.Equal(layout.WorldSize, p.Size);
             Assert.Equal(p.Size, p.ModelSize * p.ReducedDataSize);
             Assert.Equal(p.Size, p.PipelineSize * p.DataSize);
@@ -48,9 +48,9 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Groups_of_each_kind_partition_the_world()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            foreach (GroupKind kind in Kinds)
+            foreach (var kind in Kinds)
             {
                 Assert.Equal(Enumerable.Range(0, layout.WorldSize), layout.Groups(kind).SelectMany(group => group).Order());
                 Assert.All(layout.Groups(kind), group => Assert.Equal(layout.SizeOf(kind), group.Count));
@@ -62,14 +62,14 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Members_agree_on_their_group_are_ordered_by_world_rank_and_round_trip()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            foreach (GroupKind kind in Kinds)
+            foreach (var kind in Kinds)
             {
-                foreach (RankGroup group in layout.Groups(kind))
+                foreach (var group in layout.Groups(kind))
                 {
                     Assert.Equal(group.Order(), group);
-                    for (int index = 0; index < group.Count; index++)
+                    for (var index = 0; index < group.Count; index++)
                     {
                         Assert.Equal(group, layout.GroupOf(kind, group[index]));
                         Assert.Equal(index, layout.RankIn(kind, group[index]));
@@ -82,12 +82,12 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Members_share_exactly_the_coordinates_that_define_the_group()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
             RankPosition[] world = [.. Enumerable.Range(0, layout.WorldSize).Select(rank => layout.PositionOf(rank))];
-            foreach (RankPosition p in world)
+            foreach (var p in world)
             {
-                (int rdp, int pp, int tp) = (p.ReducedDataRank, p.PipelineRank, p.TensorRank);
+                (var rdp, var pp, var tp) = (p.ReducedDataRank, p.PipelineRank, p.TensorRank);
                 Check(GroupKind.Pipeline, p.Rank, q => q.ReducedDataRank == rdp && q.TensorRank == tp);
                 Check(GroupKind.Tensor, p.Rank, q => q.ReducedDataRank == rdp && q.PipelineRank == pp);
                 Check(GroupKind.ReducedData, p.Rank, q => q.PipelineRank == pp && q.TensorRank == tp);
@@ -104,9 +104,9 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Tensor_groups_lie_within_data_and_model_groups()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            foreach (RankGroup tensor in layout.Groups(GroupKind.Tensor))
+            foreach (var tensor in layout.Groups(GroupKind.Tensor))
             {
                 Assert.Subset(layout.GroupOf(GroupKind.Data, tensor[0]).ToHashSet(), tensor.ToHashSet());
                 Assert.Subset(layout.GroupOf(GroupKind.Model, tensor[0]).ToHashSet(), tensor.ToHashSet());
@@ -123,14 +123,14 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Data_and_model_ranks_count_in_the_order_of_the_letters()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            string order = layout.Placement.Order;
-            bool tensorAfterData = order.IndexOf('T', StringComparison.Ordinal) > order.IndexOf('D', StringComparison.Ordinal);
-            bool tensorAfterPipeline = order.IndexOf('T', StringComparison.Ordinal) > order.IndexOf('P', StringComparison.Ordinal);
-            for (int rank = 0; rank < layout.WorldSize; rank++)
+            var order = layout.Placement.Order;
+            var tensorAfterData = order.IndexOf('T', StringComparison.Ordinal) > order.IndexOf('D', StringComparison.Ordinal);
+            var tensorAfterPipeline = order.IndexOf('T', StringComparison.Ordinal) > order.IndexOf('P', StringComparison.Ordinal);
+            for (var rank = 0; rank < layout.WorldSize; rank++)
             {
-                RankPosition p = layout.PositionOf(rank);
+                var p = layout.PositionOf(rank);
                 Assert.Equal(
                     tensorAfterData
                         ? (p.ReducedDataRank * p.TensorSize) + p.TensorRank
@@ -146,17 +146,17 @@ public sealed class RankLayoutPropertyTests
     [Fact]
     public void Sharding_groups_are_runs_of_the_reduced_data_group_and_replicas_stand_a_degree_apart()
     {
-        foreach (RankLayout layout in Factorings.All())
+        foreach (var layout in Factorings.All())
         {
-            foreach (int degree in Factorings.Divisors(layout.SizeOf(GroupKind.ReducedData)))
+            foreach (var degree in Factorings.Divisors(layout.SizeOf(GroupKind.ReducedData)))
             {
-                DeviceMesh mesh = layout.ShardedDataMesh(degree);
-                foreach (RankGroup group in layout.Groups(GroupKind.ReducedData))
+                var mesh = layout.ShardedDataMesh(degree);
+                foreach (var group in layout.Groups(GroupKind.ReducedData))
                 {
                     int[][] shards = [.. group.Chunk(degree)];
-                    for (int index = 0; index < group.Count; index++)
+                    for (var index = 0; index < group.Count; index++)
                     {
-                        int rank = group[index];
+                        var rank = group[index];
                         Assert.True(mesh.GroupOf(rank, AxisName.Shard).SequenceEqual(shards[index / degree]), $"{mesh}, rank {rank}");
                         Assert.True(
                             mesh.GroupOf(rank, AxisName.Replicate).SequenceEqual(shards.Select(shard => shard[index % degree])),

@@ -29,11 +29,11 @@ public sealed class RankLayoutTests
         var dpt = new RankLayout(8, 2, 2, PlacementStrategy.Parse("DPT"));
         var ptd = new RankLayout(8, 2, 2, PlacementStrategy.Parse("PTD"));
 
-        foreach (int rdp in (int[])[0, 1])
+        foreach (var rdp in (int[])[0, 1])
         {
-            foreach (int pp in (int[])[0, 1])
+            foreach (var pp in (int[])[0, 1])
             {
-                foreach (int tp in (int[])[0, 1])
+                foreach (var tp in (int[])[0, 1])
                 {
                     Assert.Equal((4 * rdp) + (2 * pp) + tp, dpt.RankAt(rdp, pp, tp));
                     Assert.Equal((4 * pp) + (2 * tp) + rdp, ptd.RankAt(rdp, pp, tp));
@@ -54,7 +54,7 @@ public sealed class RankLayoutTests
     [InlineData(7, 1, 1, 1, 3, 3)]
     public void The_figure_of_the_ranking_mechanism_is_DTP(int rank, int pp, int tp, int rdp, int dp, int mp)
     {
-        RankPosition position = new RankLayout(8, 2, 2, PlacementStrategy.Parse("DTP")).PositionOf(rank);
+        var position = new RankLayout(8, 2, 2, PlacementStrategy.Parse("DTP")).PositionOf(rank);
 
         Assert.Equal(
             (pp, tp, rdp, dp, mp),
@@ -76,7 +76,7 @@ public sealed class RankLayoutTests
     [Fact]
     public void Cluster_lets_the_tensor_rank_vary_fastest()
     {
-        RankPosition position = new RankLayout(8, 2, 2).PositionOf(1);
+        var position = new RankLayout(8, 2, 2).PositionOf(1);
 
         Assert.Equal((0, 0, 1), (position.ReducedDataRank, position.PipelineRank, position.TensorRank));
     }
@@ -85,13 +85,13 @@ public sealed class RankLayoutTests
     public void Sharded_data_parallelism_with_tensor_parallelism_splits_the_reduced_data_groups()
     {
         var layout = new RankLayout(32, tensorDegree: 4);
-        DeviceMesh mesh = layout.ShardedDataMesh(4);
+        var mesh = layout.ShardedDataMesh(4);
 
         Assert.Equal(Enumerable.Range(0, 8).Select(i => Enumerable.Range(4 * i, 4)), layout.Groups(GroupKind.Tensor));
         Assert.Equal("[0, 4, 8, 12, 16, 20, 24, 28]", layout.GroupOf(GroupKind.ReducedData, 0).ToString());
         Assert.Equal("[0, 4, 8, 12]", mesh.GroupOf(0, AxisName.Shard).ToString());
         Assert.Equal("[16, 20, 24, 28]", mesh.GroupOf(16, AxisName.Shard).ToString());
-        for (int rank = 0; rank < 16; rank++)
+        for (var rank = 0; rank < 16; rank++)
             Assert.Equal([rank, rank + 16], mesh.GroupOf(rank, AxisName.Replicate));
     }
 
@@ -116,7 +116,7 @@ public sealed class RankLayoutTests
     public void Rejects_degrees_that_do_not_divide_the_ranks_and_lists_those_that_do(
         int world, int pipeline, int tensor, params string[] parts)
     {
-        string message = Assert.Throws<ArgumentException>(() => new RankLayout(world, pipeline, tensor)).Message;
+        var message = Assert.Throws<ArgumentException>(() => new RankLayout(world, pipeline, tensor)).Message;
 
         Assert.All(parts, part => Assert.Contains(part, message, StringComparison.Ordinal));
     }
@@ -137,7 +137,7 @@ public sealed class RankLayoutTests
     {
         var layout = new RankLayout(32, tensorDegree: 4);
 
-        string message = Assert.Throws<ArgumentException>(() => layout.ShardedDataMesh(degree)).Message;
+        var message = Assert.Throws<ArgumentException>(() => layout.ShardedDataMesh(degree)).Message;
         Assert.Contains($"degree {degree} does not divide the 8 ranks", message, StringComparison.Ordinal);
         Assert.Contains("Use 1, 2, 4 or 8.", message, StringComparison.Ordinal);
     }

@@ -152,9 +152,9 @@ internal static class RecordedEnvironments
     public static Dictionary<string, string> Variables(params IEnumerable<string> recordings)
     {
         var variables = new Dictionary<string, string> { ["PATH"] = "/usr/bin", ["HOME"] = "/root" };
-        foreach (string line in recordings.SelectMany(recording => recording.Split('\n', StringSplitOptions.RemoveEmptyEntries)))
+        foreach (var line in recordings.SelectMany(recording => recording.Split('\n', StringSplitOptions.RemoveEmptyEntries)))
         {
-            string[] parts = line.Split('=', 2);
+            var parts = line.Split('=', 2);
             if (parts.Length == 1)
                 variables.Remove(parts[0]);
             else

@@ -12,7 +12,7 @@ public sealed class TopologyDocumentTests
     {
         var layout = new RankLayout(8, pipelineDegree: 2, tensorDegree: 2);
 
-        foreach (RankPosition p in Enumerable.Range(0, 8).Select(rank => layout.PositionOf(rank, localSize: 4)))
+        foreach (var p in Enumerable.Range(0, 8).Select(rank => layout.PositionOf(rank, localSize: 4)))
         {
             int[] columns = [p.Rank, p.LocalRank, p.ReducedDataRank, p.PipelineRank, p.TensorRank, p.DataRank, p.ModelRank];
             Assert.Contains($"| {string.Join(" | ", columns)} |", Document, StringComparison.Ordinal);
@@ -43,7 +43,7 @@ public sealed class TopologyDocumentTests
 
     private static string RepositoryRoot()
     {
-        string? folder = AppContext.BaseDirectory;
+        var folder = AppContext.BaseDirectory;
         while (folder is not null && !File.Exists(Path.Combine(folder, "ShardSharp.slnx")))
             folder = Path.GetDirectoryName(folder);
         return folder ?? throw new InvalidOperationException("The tests do not run inside the repository.");

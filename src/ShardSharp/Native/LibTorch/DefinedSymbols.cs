@@ -10,8 +10,8 @@ internal sealed record DefinedSymbols(string Library, IReadOnlySet<string> Versi
     /// <exception cref="InvalidDataException">The image is malformed.</exception>
     public static DefinedSymbols Of(ElfImage image)
     {
-        IReadOnlyDictionary<ushort, string> definitions = image.ReadVersionDefinitions();
-        ILookup<string, string> symbols = image.ReadDynamicSymbols()
+        var definitions = image.ReadVersionDefinitions();
+        var symbols = image.ReadDynamicSymbols()
             .Where(symbol => symbol.IsDefined && definitions.ContainsKey(symbol.VersionIndex))
             .ToLookup(symbol => symbol.Name, symbol => definitions[symbol.VersionIndex]);
         return new DefinedSymbols(image.Name, definitions.Values.ToHashSet(), symbols);

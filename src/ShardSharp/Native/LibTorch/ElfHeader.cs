@@ -42,8 +42,8 @@ internal readonly record struct ElfHeader(long SectionTableOffset, int SectionCo
             || BinaryPrimitives.ReadUInt16LittleEndian(header[18..]) != MachineX64)
             throw new InvalidDataException($"{name} is not a shared library for x86-64.");
 
-        ulong segments = BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
-        ulong sections = BinaryPrimitives.ReadUInt64LittleEndian(header[40..]);
+        var segments = BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
+        var sections = BinaryPrimitives.ReadUInt64LittleEndian(header[40..]);
         int segmentCount = BinaryPrimitives.ReadUInt16LittleEndian(header[56..]);
         int sectionCount = BinaryPrimitives.ReadUInt16LittleEndian(header[60..]);
         if ((segmentCount > 0 && BinaryPrimitives.ReadUInt16LittleEndian(header[54..]) != SegmentEntrySize)
@@ -54,7 +54,7 @@ internal readonly record struct ElfHeader(long SectionTableOffset, int SectionCo
 
         Span<byte> segment = stackalloc byte[SegmentEntrySize];
         file.Position = (long)segments;
-        for (int i = 0; i < segmentCount; i++)
+        for (var i = 0; i < segmentCount; i++)
         {
             file.ReadExactly(segment);
             RequireRange(
@@ -66,7 +66,7 @@ internal readonly record struct ElfHeader(long SectionTableOffset, int SectionCo
 
     private static void RequireRange(Stream file, string name, ulong offset, ulong size)
     {
-        ulong length = (ulong)file.Length;
+        var length = (ulong)file.Length;
         if (offset > length || size > length - offset)
             throw new InvalidDataException(
                 $"{name} is truncated: its headers describe {size} bytes at offset {offset}, but it is {length} bytes long.");

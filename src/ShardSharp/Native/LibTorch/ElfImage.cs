@@ -28,10 +28,10 @@ internal sealed class ElfImage
     {
         _bytes = bytes;
         Name = name;
-        ElfHeader header = ElfHeader.Read(bytes, name);
-        for (int i = 0; i < header.SectionCount; i++)
+        var header = ElfHeader.Read(bytes, name);
+        for (var i = 0; i < header.SectionCount; i++)
         {
-            long entry = header.SectionTableOffset + (i * (long)ElfHeader.SectionEntrySize);
+            var entry = header.SectionTableOffset + (i * (long)ElfHeader.SectionEntrySize);
             _sections.Add(new Section(
                 Type: ReadUInt32(entry + 4),
                 Offset: (long)ReadUInt64(entry + 24),
@@ -50,15 +50,15 @@ internal sealed class ElfImage
     /// <summary>The symbols of .dynsym in order, each with its entry of .gnu.version.</summary>
     public IReadOnlyList<ElfSymbol> ReadDynamicSymbols()
     {
-        Section table = Find(DynamicSymbolTable) ?? throw Malformed("it has no dynamic symbol table");
-        Section versions = Find(SymbolVersionTable) ?? throw Malformed("its dynamic symbols have no versions");
+        var table = Find(DynamicSymbolTable) ?? throw Malformed("it has no dynamic symbol table");
+        var versions = Find(SymbolVersionTable) ?? throw Malformed("its dynamic symbols have no versions");
         var symbols = new List<ElfSymbol>();
-        for (int i = 0; i < table.Size / SymbolSize; i++)
+        for (var i = 0; i < table.Size / SymbolSize; i++)
         {
-            long entry = table.Offset + (i * (long)SymbolSize);
-            long version = versions.Offset + (i * (long)sizeof(ushort));
-            uint name = ReadUInt32(entry);
-            ushort index = (ushort)(ReadUInt16(version) & VersionIndexMask);
+            var entry = table.Offset + (i * (long)SymbolSize);
+            var version = versions.Offset + (i * (long)sizeof(ushort));
+            var name = ReadUInt32(entry);
+            var index = (ushort)(ReadUInt16(version) & VersionIndexMask);
             symbols.Add(new ElfSymbol(ReadString(table, name), name, index, IsDefined: ReadUInt16(entry + 6) != 0, entry, version));
         }
 
@@ -71,18 +71,18 @@ internal sealed class ElfImage
         var needs = new List<VersionNeed>();
         if (Find(VersionNeedTable) is not { } table)
             return needs;
-        long entry = table.Offset;
+        var entry = table.Offset;
         for (uint i = 0; i < table.Info; i++)
         {
-            string file = ReadString(table, ReadUInt32(entry + 4));
-            long auxiliary = entry + ReadUInt32(entry + 8);
+            var file = ReadString(table, ReadUInt32(entry + 4));
+            var auxiliary = entry + ReadUInt32(entry + 8);
             int count = ReadUInt16(entry + 2);
-            for (int j = 0; j < count; j++)
+            for (var j = 0; j < count; j++)
             {
                 if (needs.Count > table.Size / VersionNeedSize)
                     throw Malformed("it has more version needs than their table has room for");
-                uint name = ReadUInt32(auxiliary + 8);
-                ushort index = (ushort)(ReadUInt16(auxiliary + 6) & VersionIndexMask);
+                var name = ReadUInt32(auxiliary + 8);
+                var index = (ushort)(ReadUInt16(auxiliary + 6) & VersionIndexMask);
                 needs.Add(new VersionNeed(file, ReadString(table, name), name, index, auxiliary));
                 auxiliary = Next(auxiliary, auxiliary + 12, last: j == count - 1);
             }
@@ -99,11 +99,11 @@ internal sealed class ElfImage
         var definitions = new Dictionary<ushort, string>();
         if (Find(VersionDefinitionTable) is not { } table)
             return definitions;
-        long entry = table.Offset;
+        var entry = table.Offset;
         for (uint i = 0; i < table.Info; i++)
         {
             // The first auxiliary entry names the version, those after it what it inherits from.
-            long auxiliary = entry + ReadUInt32(entry + 12);
+            var auxiliary = entry + ReadUInt32(entry + 12);
             definitions[(ushort)(ReadUInt16(entry + 4) & VersionIndexMask)] = ReadString(table, ReadUInt32(auxiliary));
             entry = Next(entry, entry + 16, last: i == table.Info - 1);
         }
@@ -113,7 +113,7 @@ internal sealed class ElfImage
 
     private Section? Find(uint type)
     {
-        foreach (Section section in _sections)
+        foreach (var section in _sections)
         {
             if (section.Type == type)
                 return section;
@@ -125,7 +125,7 @@ internal sealed class ElfImage
     /// <summary>Follows a link of a chain. Links only lead forward, so a malformed chain runs off the image and ends there.</summary>
     private long Next(long entry, long linkOffset, bool last)
     {
-        uint link = ReadUInt32(linkOffset);
+        var link = ReadUInt32(linkOffset);
         return link == 0 && !last ? throw Malformed("a chain of symbol versions ends early") : entry + link;
     }
 
@@ -134,11 +134,11 @@ internal sealed class ElfImage
     {
         if (user.Link >= _sections.Count)
             throw Malformed("a table names no string table");
-        Section strings = _sections[(int)user.Link];
+        var strings = _sections[(int)user.Link];
         if (offset >= strings.Size)
             throw Malformed($"string {offset} lies outside its table");
-        ReadOnlySpan<byte> rest = Read(strings.Offset + offset, strings.Size - offset);
-        int length = rest.IndexOf((byte)0);
+        var rest = Read(strings.Offset + offset, strings.Size - offset);
+        var length = rest.IndexOf((byte)0);
         return length >= 0 ? Encoding.UTF8.GetString(rest[..length]) : throw Malformed($"string {offset} has no end");
     }
 

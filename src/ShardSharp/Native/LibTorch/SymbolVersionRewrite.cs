@@ -41,10 +41,10 @@ internal static class SymbolVersionRewrite
 
         byte[] bytes = [.. image.Bytes];
         List<VersionNeed> present = [.. needs.Except(missing)];
-        IReadOnlyList<ElfSymbol> symbols = image.ReadDynamicSymbols();
-        foreach (VersionNeed need in missing)
+        var symbols = image.ReadDynamicSymbols();
+        foreach (var need in missing)
         {
-            foreach (ElfSymbol symbol in symbols.Where(symbol => !symbol.IsDefined && symbol.VersionIndex == need.Index))
+            foreach (var symbol in symbols.Where(symbol => !symbol.IsDefined && symbol.VersionIndex == need.Index))
                 Rebind(bytes, symbol, Replacement(symbol, need));
             Rename(bytes, need, NewestLike(need));
         }
@@ -53,10 +53,10 @@ internal static class SymbolVersionRewrite
 
         ElfSymbol Replacement(ElfSymbol symbol, VersionNeed need)
         {
-            VersionNeed? older = present.Find(candidate => offered.SymbolVersions[symbol.Name].Contains(candidate.Version));
+            var older = present.Find(candidate => offered.SymbolVersions[symbol.Name].Contains(candidate.Version));
             if (older is not null)
                 return symbol with { VersionIndex = older.Index };
-            ElfSymbol? harmless = symbol.Name == OptionalInitializer
+            var harmless = symbol.Name == OptionalInitializer
                 ? symbols.FirstOrDefault(candidate => !candidate.IsDefined && candidate.Name == HarmlessFunction)
                 : null;
             return harmless ?? throw Unsupported($"the symbol {symbol.Name} in version {need.Version}");
@@ -75,10 +75,10 @@ internal static class SymbolVersionRewrite
     internal static uint Hash(string name)
     {
         uint hash = 0;
-        foreach (byte character in Encoding.UTF8.GetBytes(name))
+        foreach (var character in Encoding.UTF8.GetBytes(name))
         {
             hash = (hash << 4) + character;
-            uint high = hash & 0xf0000000;
+            var high = hash & 0xf0000000;
             hash = (hash ^ (high >> 24)) & ~high;
         }
 
@@ -100,5 +100,5 @@ internal static class SymbolVersionRewrite
     private static string Family(string version) => version[..(version.LastIndexOf('_') + 1)];
 
     private static Version Number(string version) =>
-        Version.TryParse(version[(version.LastIndexOf('_') + 1)..], out Version? number) ? number : new Version();
+        Version.TryParse(version[(version.LastIndexOf('_') + 1)..], out var number) ? number : new Version();
 }

@@ -18,7 +18,7 @@ internal static partial class TensorMemory
     /// <exception cref="InvalidOperationException">The tensor has no storage (a sparse or meta tensor, for example).</exception>
     public static nint DataPointer(Tensor tensor)
     {
-        int error = GetDataPointer(tensor.Handle, out nint pointer);
+        var error = GetDataPointer(tensor.Handle, out var pointer);
         GC.KeepAlive(tensor);
         return error == 0 ? pointer : throw new InvalidOperationException($"The tensor {tensor} has no memory of its own.");
     }
@@ -37,7 +37,7 @@ internal static partial class TensorMemory
         ArgumentOutOfRangeException.ThrowIfZero(data);
         Span<long> strides = stackalloc long[sizes.Length];
         long stride = 1;
-        for (int i = sizes.Length - 1; i >= 0; i--)
+        for (var i = sizes.Length - 1; i >= 0; i--)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(sizes[i], nameof(sizes));
             strides[i] = stride;
@@ -48,8 +48,8 @@ internal static partial class TensorMemory
         {
             // ScalarType and DeviceType have c10's own numbers.
             const int Cpu = (int)TorchSharp.DeviceType.CPU;
-            int error = CreateTensorFromBlob(
-                data, sizes.Length, size, step, storageOffset: 0, (int)dtype, Cpu, deviceIndex: 0, out nint handle);
+            var error = CreateTensorFromBlob(
+                data, sizes.Length, size, step, storageOffset: 0, (int)dtype, Cpu, deviceIndex: 0, out var handle);
             return error == 0
                 ? Tensor.UnsafeCreateTensor(handle)
                 : throw new ArgumentException(

@@ -23,7 +23,7 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
     /// </summary>
     public static IReadOnlyList<string> DefaultFolders()
     {
-        string searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
+        var searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         string[] built = [Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native"), AppContext.BaseDirectory];
         return [.. searched.Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(built)
             .Select(Path.TrimEndingDirectorySeparator).Distinct()];
@@ -44,16 +44,16 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
     /// <exception cref="DllNotFoundException">Some file is there, another is missing or damaged.</exception>
     public static TorchInstallation? FindIfAny(IReadOnlyList<string> folders)
     {
-        string? folder = folders.FirstOrDefault(folder => LibTorchFiles.Any(file => FileIn(folder, file) is not null));
+        var folder = folders.FirstOrDefault(folder => LibTorchFiles.Any(file => FileIn(folder, file) is not null));
         if (folder is null)
             return null;
         string[] files = [.. LibTorchFiles.Select(file => FileIn(folder, file)
             ?? throw new DllNotFoundException($"libtorch is only half installed: {folder} has no {file}. {Advice}"))];
-        string binding = folders.Select(folder => FileIn(folder, BindingFile)).FirstOrDefault(path => path is not null)
+        var binding = folders.Select(folder => FileIn(folder, BindingFile)).FirstOrDefault(path => path is not null)
             ?? throw new DllNotFoundException(
                 $"TorchSharp is only half installed: {BindingFile} is in none of {string.Join(", ", folders)}. Add the package TorchSharp "
                 + "to the application's project and rebuild it.");
-        foreach (string file in files.Append(binding))
+        foreach (var file in files.Append(binding))
             RequireWhole(file);
         return new TorchInstallation(files, binding);
     }
@@ -65,7 +65,7 @@ internal sealed record TorchInstallation(IReadOnlyList<string> LibTorch, string 
     {
         try
         {
-            using FileStream stream = File.OpenRead(file);
+            using var stream = File.OpenRead(file);
             ElfHeader.Read(stream, file);
         }
         catch (Exception failure) when (failure is InvalidDataException or IOException or UnauthorizedAccessException)

@@ -1,7 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
-using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 
 namespace ShardSharp.Native;
@@ -66,9 +65,9 @@ public static class TorchLibrary
     private static nint LoadInstalled()
     {
         var installation = TorchInstallation.Find(TorchInstallation.DefaultFolders());
-        foreach (string file in installation.LibTorch)
+        foreach (var file in installation.LibTorch)
             NativeLibrary.Load(file);
-        return NativeLibrary.TryLoad(installation.Binding, out nint handle) ? handle : LoadAdapted(installation.Binding);
+        return NativeLibrary.TryLoad(installation.Binding, out var handle) ? handle : LoadAdapted(installation.Binding);
     }
 
     /// <summary>Loads the library after adapting a copy of it, in memory, to the C++ library of this process.</summary>
@@ -77,16 +76,16 @@ public static class TorchLibrary
         try
         {
             var image = new ElfImage(File.ReadAllBytes(file), file);
-            string system = LoadedLibraries.Find(CppLibrary)
+            var system = LoadedLibraries.Find(CppLibrary)
                 ?? throw new NotSupportedException($"{file} needs {CppLibrary}, which this process has not loaded.");
-            DefinedSymbols offered = DefinedSymbols.Of(new ElfImage(File.ReadAllBytes(system), system));
-            byte[] adapted = SymbolVersionRewrite.Apply(image, CppLibrary, offered);
+            var offered = DefinedSymbols.Of(new ElfImage(File.ReadAllBytes(system), system));
+            var adapted = SymbolVersionRewrite.Apply(image, CppLibrary, offered);
             if (ReferenceEquals(adapted, image.Bytes))
                 return NativeLibrary.Load(file); // The C++ library is not what is amiss: the linker's own words say what is.
 
-            using SafeFileHandle copy = AnonymousFile.Create(Path.GetFileName(file));
+            using var copy = AnonymousFile.Create(Path.GetFileName(file));
             RandomAccess.Write(copy, adapted, fileOffset: 0);
-            nint handle = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
+            var handle = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
             // From here on the descriptor stays open: glibc knows the library by this path, and must not take another file that gets the
             // same number for it.
             copy.SetHandleAsInvalid();

@@ -10,7 +10,7 @@ internal sealed class LinuxPlatform : HostPlatform
 {
     public override string[]? CommandLine()
     {
-        string text = File.ReadAllText("/proc/self/cmdline");
+        var text = File.ReadAllText("/proc/self/cmdline");
         return text.Length == 0 ? null : text[..^1].Split('\0');
     }
 
@@ -36,11 +36,11 @@ internal sealed class LinuxPlatform : HostPlatform
 
     public override IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value)
     {
-        byte[] entry = Encoding.UTF8.GetBytes($"\0{variable}={value}\0");
+        var entry = Encoding.UTF8.GetBytes($"\0{variable}={value}\0");
         var found = new List<int>();
-        foreach (string folder in Directory.EnumerateDirectories("/proc"))
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
         {
-            if (int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out int processId)
+            if (int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var processId)
                 && ReadEnvironment(folder).AsSpan().IndexOf(entry) >= 0)
             {
                 found.Add(processId);

@@ -10,13 +10,13 @@ internal static class LoadedLibraries
     /// <summary>As above, on the given lines of a maps file.</summary>
     internal static string? Find(string fileName, IEnumerable<string> maps)
     {
-        foreach (string line in maps)
+        foreach (var line in maps)
         {
             // address permissions offset device inode path: the path is the only field with a slash.
-            int path = line.IndexOf('/', StringComparison.Ordinal);
+            var path = line.IndexOf('/', StringComparison.Ordinal);
             if (path < 0)
                 continue;
-            string name = Path.GetFileName(line[path..]);
+            var name = Path.GetFileName(line[path..]);
             if (name == fileName || name.StartsWith(fileName + ".", StringComparison.Ordinal))
                 return line[path..];
         }

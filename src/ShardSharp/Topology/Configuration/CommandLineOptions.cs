@@ -17,7 +17,7 @@ internal sealed record CommandLineOptions(
         var entries = new List<ConfigurationEntry>();
         var others = new List<string>();
         string? file = null;
-        for (int i = 0; i < arguments.Count; i++)
+        for (var i = 0; i < arguments.Count; i++)
         {
             if (arguments[i] == End)
             {
@@ -25,7 +25,7 @@ internal sealed record CommandLineOptions(
                 break;
             }
 
-            (string name, string? value) = Split(arguments[i]);
+            (var name, var value) = Split(arguments[i]);
             if (name is not ("--ranks" or "--backend" or Configuration or Setting))
             {
                 others.Add(arguments[i]);
@@ -54,7 +54,7 @@ internal sealed record CommandLineOptions(
 
     private static (string Name, string? Value) Split(string text)
     {
-        int equals = text.IndexOf('=', StringComparison.Ordinal);
+        var equals = text.IndexOf('=', StringComparison.Ordinal);
         return equals < 0 ? (text, null) : (text[..equals], text[(equals + 1)..]);
     }
 }

@@ -10,7 +10,7 @@ internal sealed partial class ConfigurationDocument
     /// <summary><c>{"smdistributed": {"modelparallel": {"enabled": true, "parameters": {...}}}, "mpi": {...}}</c>.</summary>
     private void ReadEstimator(JsonElement root)
     {
-        foreach (JsonProperty property in Properties(root, string.Empty))
+        foreach (var property in Properties(root, string.Empty))
             switch (property.Name)
             {
                 case "smdistributed":
@@ -29,7 +29,7 @@ internal sealed partial class ConfigurationDocument
 
     private void ReadSmdistributed(JsonElement smdistributed)
     {
-        foreach (JsonProperty property in Properties(smdistributed, "smdistributed"))
+        foreach (var property in Properties(smdistributed, "smdistributed"))
             if (property.Name == "modelparallel")
                 ReadModelParallel(property.Value);
             else if (property.Name != "dataparallel" || IsEnabled(property.Value, "smdistributed.dataparallel"))
@@ -38,8 +38,8 @@ internal sealed partial class ConfigurationDocument
 
     private void ReadModelParallel(JsonElement modelParallel)
     {
-        bool isEnabled = IsEnabled(modelParallel, ModelParallelPath);
-        foreach (JsonProperty property in Properties(modelParallel, ModelParallelPath))
+        var isEnabled = IsEnabled(modelParallel, ModelParallelPath);
+        foreach (var property in Properties(modelParallel, ModelParallelPath))
             if (property.Name == "parameters")
             {
                 if (isEnabled)
@@ -58,7 +58,7 @@ internal sealed partial class ConfigurationDocument
             return;
         }
 
-        string path = Path.Combine(Path.GetDirectoryName(Source.Name) ?? string.Empty, parameters.GetString()!);
+        var path = Path.Combine(Path.GetDirectoryName(Source.Name) ?? string.Empty, parameters.GetString()!);
         ConfigurationEntry whole = new($"{ModelParallelPath}.parameters", RawValue.FromJson(parameters, _isSpelled), Source);
         if (Path.GetFullPath(path) == Path.GetFullPath(Source.Name))
             _violations.Add(whole.Violates("names the file it stands in"));
@@ -69,8 +69,8 @@ internal sealed partial class ConfigurationDocument
     // mpirun's own options (custom_mpi_options) concern whoever runs mpirun; how many processes it starts is how many ranks there are.
     private void ReadMpi(JsonElement mpi)
     {
-        bool isEnabled = IsEnabled(mpi, "mpi");
-        foreach (JsonProperty property in Properties(mpi, "mpi"))
+        var isEnabled = IsEnabled(mpi, "mpi");
+        foreach (var property in Properties(mpi, "mpi"))
             if (property.Name == "processes_per_host")
             {
                 if (isEnabled)
@@ -83,7 +83,7 @@ internal sealed partial class ConfigurationDocument
     /// <summary><c>{"mp_parameters": {...}, "sagemaker_mpi_num_of_processes_per_host": 8, ...}</c>; the rest is the program's.</summary>
     private void ReadHyperparameters(JsonElement root)
     {
-        foreach (JsonProperty property in Properties(root, string.Empty))
+        foreach (var property in Properties(root, string.Empty))
             if (property.Name == "mp_parameters")
             {
                 // A hyperparameter is a string that holds JSON.
@@ -100,14 +100,14 @@ internal sealed partial class ConfigurationDocument
 
     private void AddRanks(JsonProperty property, string path, bool isSpelled)
     {
-        ConfigurationSource source = Source with { Name = $"{Source.Name}, {path}" };
+        var source = Source with { Name = $"{Source.Name}, {path}" };
         _entries.Add(new ConfigurationEntry("ranks", RawValue.FromJson(property.Value, isSpelled), source));
     }
 
     // The SDK switches a section off that does not say "enabled"; here its parameters would then be dropped without a word.
     private bool IsEnabled(JsonElement element, string path)
     {
-        if (element.ValueKind != JsonValueKind.Object || !element.TryGetProperty("enabled", out JsonElement enabled))
+        if (element.ValueKind != JsonValueKind.Object || !element.TryGetProperty("enabled", out var enabled))
             return true;
         if (enabled.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
             Report($"{path}.enabled", enabled, "must be true or false");
@@ -116,7 +116,7 @@ internal sealed partial class ConfigurationDocument
 
     private void ReportMisplaced(JsonProperty property, string place)
     {
-        bool isKey = ConfigurationKeys.Find(property.Name) is not null;
+        var isKey = ConfigurationKeys.Find(property.Name) is not null;
         Report(property.Name, property.Value, isKey ? $"belongs into {place}" : $"is not a key beside {place}");
     }
 }

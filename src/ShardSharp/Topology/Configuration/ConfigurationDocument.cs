@@ -43,7 +43,7 @@ internal sealed partial class ConfigurationDocument
     {
         try
         {
-            string json = File.ReadAllText(path);
+            var json = File.ReadAllText(path);
             var source = new ConfigurationSource(ConfigurationSourceKind.File, path);
             return Read(json, whole with { Source = source }, isSpelled: false, violations);
         }
@@ -58,13 +58,13 @@ internal sealed partial class ConfigurationDocument
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, JsonText.Reading);
+            using var document = JsonDocument.Parse(json, JsonText.Reading);
             read(document.RootElement);
         }
         catch (JsonException exception)
         {
-            string place = $"line {exception.LineNumber + 1}, column {exception.BytePositionInLine + 1}";
-            string cause = exception.Message.Split(" LineNumber:")[0];
+            var place = $"line {exception.LineNumber + 1}, column {exception.BytePositionInLine + 1}";
+            var cause = exception.Message.Split(" LineNumber:")[0];
             _violations.Add(_whole.Violates($"is not JSON such as {Example} ({place}): {cause}"));
         }
         catch (InvalidOperationException exception)
@@ -90,7 +90,7 @@ internal sealed partial class ConfigurationDocument
 
     private void ReadParameters(JsonElement parameters, bool isSpelled)
     {
-        foreach (JsonProperty property in Properties(parameters, string.Empty))
+        foreach (var property in Properties(parameters, string.Empty))
             if (property.Name != "$schema")
                 _entries.Add(new ConfigurationEntry(property.Name, RawValue.FromJson(property.Value, isSpelled), Source));
     }
@@ -106,7 +106,7 @@ internal sealed partial class ConfigurationDocument
 
         var properties = new List<JsonProperty>();
         var names = new HashSet<string>();
-        foreach (JsonProperty property in element.EnumerateObject())
+        foreach (var property in element.EnumerateObject())
             if (names.Add(property.Name))
                 properties.Add(property);
             else
@@ -116,7 +116,7 @@ internal sealed partial class ConfigurationDocument
 
     private void Report(string path, JsonElement value, string rule)
     {
-        ConfigurationEntry entry = path.Length == 0 ? _whole : new ConfigurationEntry(path, RawValue.FromJson(value, _isSpelled), Source);
+        var entry = path.Length == 0 ? _whole : new ConfigurationEntry(path, RawValue.FromJson(value, _isSpelled), Source);
         _violations.Add(entry.Violates(rule));
     }
 

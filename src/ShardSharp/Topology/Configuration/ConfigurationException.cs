@@ -17,8 +17,8 @@ public sealed class ConfigurationException : Exception
         ArgumentNullException.ThrowIfNull(violations);
         if (violations.Count == 0)
             throw new ArgumentException("A configuration without violations is no error.", nameof(violations));
-        string count = violations.Count == 1 ? "1 problem" : $"{violations.Count} problems";
-        IEnumerable<string> lines = violations.Select(violation => $"  {violation}".ReplaceLineEndings("\n"));
+        var count = violations.Count == 1 ? "1 problem" : $"{violations.Count} problems";
+        var lines = violations.Select(violation => $"  {violation}".ReplaceLineEndings("\n"));
         return $"The configuration has {count}:\n{string.Join('\n', lines)}\nKeys, values and rules: {ConfigurationKeys.Page}";
     }
 }

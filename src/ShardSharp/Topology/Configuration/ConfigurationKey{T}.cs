@@ -23,7 +23,7 @@ internal sealed class ConfigurationKey<T>(
 
     public override bool TryAssign(ParallelConfiguration configuration, RawValue raw, out ParallelConfiguration assigned)
     {
-        bool read = syntax.TryRead(raw, out T value);
+        var read = syntax.TryRead(raw, out var value);
         if (!read)
             value = get(ParallelConfiguration.Default);
         assigned = set(configuration, syntax.Nearest(value));

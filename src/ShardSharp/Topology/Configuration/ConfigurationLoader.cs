@@ -18,12 +18,12 @@ internal sealed class ConfigurationLoader(Func<Feature, bool> isAvailable)
         ArgumentNullException.ThrowIfNull(environment);
         var violations = new List<ConfigurationViolation>();
         var resolver = new ConfigurationResolver(code ?? ParallelConfiguration.Default, violations);
-        CommandLineOptions options = CommandLineOptions.Read(arguments, violations);
+        var options = CommandLineOptions.Read(arguments, violations);
 
         resolver.Apply(ReadFile(options.ConfigurationFile, environment, violations));
         resolver.Apply(ReadSageMaker(environment, violations));
         resolver.Apply(EnvironmentVariables.Read(environment));
-        foreach (ConfigurationEntry option in options.Entries)
+        foreach (var option in options.Entries)
             resolver.Apply([option]);
         return Check(resolver, violations, worldSize, options.ProgramArguments);
     }
@@ -54,10 +54,10 @@ internal sealed class ConfigurationLoader(Func<Feature, bool> isAvailable)
     private static IReadOnlyList<ConfigurationEntry> ReadFile(
         string? option, IReadOnlyDictionary<string, string> environment, List<ConfigurationViolation> violations)
     {
-        ConfigurationSource source = option is not null
+        var source = option is not null
             ? new ConfigurationSource(ConfigurationSourceKind.CommandLine, "--config")
             : new ConfigurationSource(ConfigurationSourceKind.Environment, EnvironmentVariables.ConfigurationFile);
-        string? path = option ?? EnvironmentVariables.Get(environment, EnvironmentVariables.ConfigurationFile);
+        var path = option ?? EnvironmentVariables.Get(environment, EnvironmentVariables.ConfigurationFile);
         return path is null
             ? []
             : ConfigurationDocument.ReadFile(path, new ConfigurationEntry("config", RawValue.FromText(path), source), violations);

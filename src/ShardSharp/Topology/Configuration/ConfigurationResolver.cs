@@ -16,12 +16,12 @@ internal sealed class ConfigurationResolver
     {
         _violations = violations;
         Configuration = code;
-        foreach (ConfigurationKey key in ConfigurationKeys.All)
+        foreach (var key in ConfigurationKeys.All)
         {
             var json = new RawValue(JsonValueKind.Undefined, key.Json(code), IsSpelled: false);
-            ConfigurationSource source = key.IsDefault(code) ? ConfigurationSource.Default : ConfigurationSource.Code;
+            var source = key.IsDefault(code) ? ConfigurationSource.Default : ConfigurationSource.Code;
             _origins[key.Name] = new ConfigurationEntry(key.Name, json, source);
-            ParallelConfiguration corrected = key.Correct(Configuration);
+            var corrected = key.Correct(Configuration);
             if (corrected != Configuration)
                 Replace(key, $"must be {key.Syntax.Description}", corrected);
         }
@@ -37,7 +37,7 @@ internal sealed class ConfigurationResolver
     {
         var given = new Dictionary<string, string>();
         var unknown = new List<ConfigurationEntry>();
-        foreach (ConfigurationEntry entry in layer)
+        foreach (var entry in layer)
         {
             if (ConfigurationKeys.Find(entry.Name) is not { } key)
                 unknown.Add(entry);
@@ -47,14 +47,14 @@ internal sealed class ConfigurationResolver
                 _violations.Add(entry.Violates($"is the same key as {given[key.Name]}, which is given too; keep one of them"));
         }
 
-        foreach (ConfigurationEntry entry in unknown)
+        foreach (var entry in unknown)
             ReportUnknown(entry, given);
     }
 
     /// <summary>Rejects what asks for a feature that is not available.</summary>
     public void CheckFeatures(Func<Feature, bool> isAvailable)
     {
-        foreach (ConfigurationKey key in ConfigurationKeys.All)
+        foreach (var key in ConfigurationKeys.All)
             if (key.FeatureNeeded(Configuration) is { } feature && !isAvailable(feature))
                 Replace(key, $"is not supported yet: it asks for {feature.Name}", key.Copy(ParallelConfiguration.Default, Configuration));
     }
@@ -62,7 +62,7 @@ internal sealed class ConfigurationResolver
     /// <summary>Rejects values that do not go together, or not with the number of ranks.</summary>
     public void CheckRules(int? worldSize)
     {
-        foreach (ConfigurationRule rule in ConfigurationRules.All)
+        foreach (var rule in ConfigurationRules.All)
         {
             var ranked = new RankedConfiguration(Configuration, worldSize);
             if (rule.Broken(ranked) is { } broken)
@@ -72,7 +72,7 @@ internal sealed class ConfigurationResolver
 
     private void Assign(ConfigurationKey key, ConfigurationEntry entry)
     {
-        bool assigned = key.TryAssign(Configuration, entry.Value, out ParallelConfiguration configuration);
+        var assigned = key.TryAssign(Configuration, entry.Value, out var configuration);
         Configuration = configuration;
         _origins[key.Name] = entry;
         _reported.Remove(key.Name);
@@ -95,14 +95,14 @@ internal sealed class ConfigurationResolver
             return;
         }
 
-        ConfigurationKey key = ConfigurationKeys.Find(meant)!;
+        var key = ConfigurationKeys.Find(meant)!;
         if (!given.TryAdd(key.Name, entry.Name))
         {
             _violations.Add(entry.Violates($"is not a key; {key.Name}, which it resembles, is given too"));
             return;
         }
 
-        key.TryAssign(Configuration, entry.Value, out ParallelConfiguration configuration);
+        key.TryAssign(Configuration, entry.Value, out var configuration);
         Configuration = configuration;
         _origins[key.Name] = entry;
         _reported[key.Name] = _violations.Count;
@@ -112,10 +112,10 @@ internal sealed class ConfigurationResolver
     // One report a key: a value that breaks several rules is reported for the first, with a suggestion that keeps them all.
     private void Replace(ConfigurationKey key, string rule, ParallelConfiguration corrected)
     {
-        string suggestion = key.Json(corrected);
-        if (_reported.TryGetValue(key.Name, out int index))
+        var suggestion = key.Json(corrected);
+        if (_reported.TryGetValue(key.Name, out var index))
         {
-            ConfigurationViolation reported = _violations[index];
+            var reported = _violations[index];
             _violations[index] = reported with { Suggestion = reported.Suggestion with { Value = suggestion } };
         }
         else

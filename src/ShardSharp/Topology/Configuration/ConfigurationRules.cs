@@ -84,7 +84,7 @@ internal static class ConfigurationRules
 
     private static int LargestDivisor(int number, int atMost)
     {
-        int divisor = Math.Min(number, atMost);
+        var divisor = Math.Min(number, atMost);
         while (number % divisor != 0)
             divisor--;
         return divisor;

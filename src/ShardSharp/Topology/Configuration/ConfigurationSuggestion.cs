@@ -15,7 +15,7 @@ public sealed record ConfigurationSuggestion(string Key, string? Value)
     {
         if (Value is null)
             return ToString();
-        string text = Value.Trim('"');
+        var text = Value.Trim('"');
         return source.Kind switch
         {
             ConfigurationSourceKind.Environment => $"{ConfigurationKeys.VariablePrefix}{Key.ToUpperInvariant()}={text}",

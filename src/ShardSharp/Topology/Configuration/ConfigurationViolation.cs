@@ -12,7 +12,7 @@ public sealed record ConfigurationViolation(
     /// <summary>The violation on two lines: key, value, source and rule, then what would work.</summary>
     public override string ToString()
     {
-        string given = Value.Length == 0 ? Key : $"{Key} = {Value}";
+        var given = Value.Length == 0 ? Key : $"{Key} = {Value}";
         return $"{given} ({Source}) {Rule}\n    works: {Suggestion.For(Source)}";
     }
 }

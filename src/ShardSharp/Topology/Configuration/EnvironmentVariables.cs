@@ -7,7 +7,7 @@ internal static class EnvironmentVariables
     public const string SageMakerParameters = "SM_HP_MP_PARAMETERS";
 
     public static string? Get(IReadOnlyDictionary<string, string> environment, string name) =>
-        environment.TryGetValue(name, out string? value) && !string.IsNullOrWhiteSpace(value) ? value : null;
+        environment.TryGetValue(name, out var value) && !string.IsNullOrWhiteSpace(value) ? value : null;
 
     /// <summary>The values of keys: <c>SHARDSHARP_</c> + key in upper case.</summary>
     public static IReadOnlyList<ConfigurationEntry> Read(IReadOnlyDictionary<string, string> environment) =>

@@ -45,7 +45,7 @@ internal sealed record ForeignKey(string Name, string Reason, params string[] Ha
     public bool Accepts(RawValue value)
     {
         // Python's spelling of a boolean is as good as JSON's where values are text.
-        string? literal = value.Literal switch
+        var literal = value.Literal switch
         {
             "True" => "true",
             "False" => "false",

@@ -13,7 +13,7 @@ public sealed record LoadedConfiguration(
     /// <returns>Lines of text.</returns>
     public string Describe()
     {
-        int width = ConfigurationKeys.All.Max(key => key.Name.Length);
+        var width = ConfigurationKeys.All.Max(key => key.Name.Length);
         return string.Join('\n', ConfigurationKeys.All.Select(key =>
             $"{key.Name.PadRight(width)}  {key.Json(Configuration),-15}  {Sources[key.Name]}"));
     }

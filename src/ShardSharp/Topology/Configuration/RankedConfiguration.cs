@@ -37,8 +37,8 @@ internal readonly record struct RankedConfiguration(ParallelConfiguration Values
     {
         get
         {
-            int unit = (int)RanksUnit;
-            int above = (Ranks + unit - 1) / unit * unit;
+            var unit = (int)RanksUnit;
+            var above = (Ranks + unit - 1) / unit * unit;
             return above <= ConfigurationKeys.MaximumRanks ? above : above - unit;
         }
     }
@@ -61,7 +61,7 @@ internal readonly record struct RankedConfiguration(ParallelConfiguration Values
 
     private static long LeastCommonMultiple(long a, long b)
     {
-        (long divisor, long rest) = (a, b);
+        (var divisor, var rest) = (a, b);
         while (rest != 0)
             (divisor, rest) = (rest, divisor % rest);
         return a / divisor * b;

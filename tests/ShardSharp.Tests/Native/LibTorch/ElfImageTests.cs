@@ -14,10 +14,10 @@ public sealed class ElfImageTests
     {
         var image = new ElfImage(Read(), "binding");
 
-        IReadOnlyList<VersionNeed> needs = image.ReadVersionNeeds();
+        var needs = image.ReadVersionNeeds();
         Assert.Equal(20, needs.Count(need => need.File == CppLibrary));
-        ushort index = needs.Single(need => need.Version == "GLIBCXX_3.4.32").Index;
-        ElfSymbol only = Assert.Single(image.ReadDynamicSymbols(), symbol => !symbol.IsDefined && symbol.VersionIndex == index);
+        var index = needs.Single(need => need.Version == "GLIBCXX_3.4.32").Index;
+        var only = Assert.Single(image.ReadDynamicSymbols(), symbol => !symbol.IsDefined && symbol.VersionIndex == index);
         Assert.Equal(StreamInitializer, only.Name);
         Assert.Contains(image.ReadDynamicSymbols(), symbol => symbol.IsDefined && symbol.Name == "THSTensor_dispose");
         Assert.Empty(image.ReadVersionDefinitions());
@@ -26,10 +26,10 @@ public sealed class ElfImageTests
     [Fact]
     public void Reads_what_a_library_defines()
     {
-        string core = Path.Combine(Path.GetDirectoryName(Location)!, "libc10.so");
+        var core = Path.Combine(Path.GetDirectoryName(Location)!, "libc10.so");
         Assert.SkipUnless(File.Exists(core), "libtorch of another platform is installed.");
 
-        DefinedSymbols defined = DefinedSymbols.Of(new ElfImage(File.ReadAllBytes(core), core));
+        var defined = DefinedSymbols.Of(new ElfImage(File.ReadAllBytes(core), core));
 
         Assert.Contains("libc10.so", defined.Versions);
     }
@@ -37,7 +37,7 @@ public sealed class ElfImageTests
     [Fact]
     public void Every_truncated_image_is_reported()
     {
-        byte[] whole = Read();
+        var whole = Read();
         Gen.Int[0, whole.Length - 1].Sample(length =>
         {
             var failure = Assert.Throws<InvalidDataException>(() => new ElfImage(whole[..length], "short.so"));
@@ -58,15 +58,15 @@ public sealed class ElfImageTests
     [Fact]
     public void An_image_with_damaged_bytes_is_adapted_or_reported_and_nothing_else()
     {
-        byte[] whole = Read();
-        int sections = (int)BitConverter.ToUInt64(whole, SectionTableField);
-        Gen<int> place = Gen.OneOf(Gen.Int[0, 0x280], Gen.Int[0x3890, 0x3fb00], Gen.Int[sections, whole.Length - 1]);
+        var whole = Read();
+        var sections = (int)BitConverter.ToUInt64(whole, SectionTableField);
+        var place = Gen.OneOf(Gen.Int[0, 0x280], Gen.Int[0x3890, 0x3fb00], Gen.Int[sections, whole.Length - 1]);
         Gen.Select(place, Gen.Byte).Array[1, 20].Sample(changes =>
         {
             byte[] damaged = [.. whole];
-            foreach ((int offset, byte value) in changes)
+            foreach ((var offset, var value) in changes)
                 damaged[offset] = value;
-            Exception? failure = Record.Exception(
+            var failure = Record.Exception(
                 () => SymbolVersionRewrite.Apply(new ElfImage(damaged, "damaged.so"), CppLibrary, Host(29)));
             Assert.True(failure is null or InvalidDataException or NotSupportedException, failure?.ToString());
         }, iter: 100, threads: 2);
@@ -75,9 +75,9 @@ public sealed class ElfImageTests
     [Fact]
     public void A_table_without_strings_is_reported()
     {
-        byte[] image = Read();
-        int sections = (int)BitConverter.ToUInt64(image, SectionTableField);
-        for (int entry = sections; entry < image.Length; entry += ElfHeader.SectionEntrySize)
+        var image = Read();
+        var sections = (int)BitConverter.ToUInt64(image, SectionTableField);
+        for (var entry = sections; entry < image.Length; entry += ElfHeader.SectionEntrySize)
             image[entry + LinkField] = 0xff;
 
         var failure = Assert.Throws<InvalidDataException>(() => new ElfImage(image, "linkless.so").ReadVersionNeeds());
@@ -88,7 +88,7 @@ public sealed class ElfImageTests
     [Fact]
     public void A_library_of_another_machine_is_reported()
     {
-        byte[] image = Read();
+        var image = Read();
         image[18] = 183; // EM_AARCH64
 
         var failure = Assert.Throws<InvalidDataException>(() => new ElfImage(image, "arm.so"));

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
 using static ShardSharp.Tests.Native.BindingImage;
 
@@ -13,7 +12,7 @@ public sealed class SymbolVersionRewriteTests
     [InlineData(36)]
     public void Leaves_the_image_alone_where_the_system_has_every_version(int newest)
     {
-        byte[] image = Read();
+        var image = Read();
 
         Assert.Same(image, SymbolVersionRewrite.Apply(new ElfImage(image, "binding"), CppLibrary, Host(newest)));
     }
@@ -21,7 +20,7 @@ public sealed class SymbolVersionRewriteTests
     [Fact]
     public void Leaves_versions_of_other_libraries_alone()
     {
-        byte[] image = Read();
+        var image = Read();
 
         Assert.Same(image, SymbolVersionRewrite.Apply(new ElfImage(image, "binding"), "libother.so.1", Host(30)));
     }
@@ -32,9 +31,9 @@ public sealed class SymbolVersionRewriteTests
         var before = new ElfImage(Read(), "before");
         var after = new ElfImage(SymbolVersionRewrite.Apply(before, CppLibrary, Host(30)), "after");
 
-        (VersionNeed Old, VersionNeed New) need = Assert.Single(ChangedNeeds(before, after));
+        var need = Assert.Single(ChangedNeeds(before, after));
         Assert.Equal(("GLIBCXX_3.4.32", "GLIBCXX_3.4.30"), (need.Old.Version, need.New.Version));
-        (ElfSymbol Old, ElfSymbol New) symbol = Assert.Single(ChangedSymbols(before, after));
+        var symbol = Assert.Single(ChangedSymbols(before, after));
         Assert.Equal((StreamInitializer, "floor"), (symbol.Old.Name, symbol.New.Name));
         Assert.Equal("GLIBC_2.2.5 of libm.so.6", VersionOf(symbol.New, after));
         AssertNothingElseDiffers(before, after);
@@ -61,9 +60,9 @@ public sealed class SymbolVersionRewriteTests
     [InlineData(30)]
     public void Wants_nothing_the_system_lacks_afterwards_with_matching_hashes(int newest)
     {
-        byte[] adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(newest));
+        var adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(newest));
 
-        foreach (VersionNeed need in new ElfImage(adapted, "adapted").ReadVersionNeeds())
+        foreach (var need in new ElfImage(adapted, "adapted").ReadVersionNeeds())
         {
             Assert.Equal(SymbolVersionRewrite.Hash(need.Version), BitConverter.ToUInt32(adapted, (int)need.EntryOffset));
             if (need.File == CppLibrary)
@@ -77,11 +76,11 @@ public sealed class SymbolVersionRewriteTests
         Assert.SkipUnless(
             OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "The image is for Linux x64.");
         TorchLibrary.Load();
-        byte[] adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(29));
+        var adapted = SymbolVersionRewrite.Apply(new ElfImage(Read(), "binding"), CppLibrary, Host(29));
 
-        using SafeFileHandle copy = AnonymousFile.Create("binding");
+        using var copy = AnonymousFile.Create("binding");
         RandomAccess.Write(copy, adapted, fileOffset: 0);
-        nint library = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
+        var library = NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}");
         copy.SetHandleAsInvalid(); // The descriptor must keep its number to itself, as in TorchLibrary.
 
         var threads = (delegate* unmanaged<int>)NativeLibrary.GetExport(library, "THSTorch_get_num_threads");
@@ -122,13 +121,13 @@ public sealed class SymbolVersionRewriteTests
     private static void AssertNothingElseDiffers(ElfImage before, ElfImage after)
     {
         byte[] restored = [.. after.Bytes];
-        foreach ((VersionNeed need, _) in ChangedNeeds(before, after))
+        foreach ((var need, _) in ChangedNeeds(before, after))
         {
             Restore(need.EntryOffset, sizeof(uint));
             Restore(need.EntryOffset + 8, sizeof(uint));
         }
 
-        foreach ((ElfSymbol symbol, _) in ChangedSymbols(before, after))
+        foreach ((var symbol, _) in ChangedSymbols(before, after))
         {
             Restore(symbol.EntryOffset, sizeof(uint));
             Restore(symbol.VersionOffset, sizeof(ushort));

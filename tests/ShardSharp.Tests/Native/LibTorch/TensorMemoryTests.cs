@@ -16,9 +16,9 @@ public sealed class TensorMemoryTests
     public void A_tensor_over_another_tensors_memory_is_that_tensor(ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        Tensor original = arange(24).reshape(2, 3, 4).to_type(dtype).contiguous();
+        var original = arange(24).reshape(2, 3, 4).to_type(dtype).contiguous();
 
-        Tensor alias = TensorMemory.FromPointer(TensorMemory.DataPointer(original), [2, 3, 4], dtype);
+        var alias = TensorMemory.FromPointer(TensorMemory.DataPointer(original), [2, 3, 4], dtype);
 
         Assert.Equal(dtype, alias.dtype);
         Assert.Equal([2L, 3, 4], alias.shape);
@@ -33,11 +33,11 @@ public sealed class TensorMemoryTests
     public void A_views_address_counts_its_storage_offset()
     {
         using var scope = NewDisposeScope();
-        Tensor whole = arange(24, dtype: ScalarType.Float64).reshape(4, 6);
-        Tensor view = whole[2].narrow(0, 3, 2);
+        var whole = arange(24, dtype: ScalarType.Float64).reshape(4, 6);
+        var view = whole[2].narrow(0, 3, 2);
 
         Assert.Equal(15 * sizeof(double), TensorMemory.DataPointer(view) - TensorMemory.DataPointer(whole));
-        Tensor alias = TensorMemory.FromPointer(TensorMemory.DataPointer(view), [2], ScalarType.Float64);
+        var alias = TensorMemory.FromPointer(TensorMemory.DataPointer(view), [2], ScalarType.Float64);
         Assert.Equal([15.0, 16.0], alias.data<double>().ToArray());
     }
 
@@ -47,7 +47,7 @@ public sealed class TensorMemoryTests
         float[] memory = [1, 2, 3, 4, 5, 6];
         fixed (float* first = memory)
         {
-            using Tensor tensor = TensorMemory.FromPointer((nint)first, [2, 3], ScalarType.Float32);
+            using var tensor = TensorMemory.FromPointer((nint)first, [2, 3], ScalarType.Float32);
             memory[5] = 60;
             Assert.Equal(60f, tensor[1, 2].item<float>());
             tensor.mul_(2);
@@ -63,7 +63,7 @@ public sealed class TensorMemoryTests
         fixed (float* first = memory)
         {
             using var scope = NewDisposeScope();
-            Tensor blob = TensorMemory.FromPointer((nint)first, [3], ScalarType.Float32);
+            var blob = TensorMemory.FromPointer((nint)first, [3], ScalarType.Float32);
             var parameter = new TorchSharp.Modules.Parameter(blob);
             parameter.square().sum().backward();
 
@@ -75,9 +75,9 @@ public sealed class TensorMemoryTests
     [Fact]
     public unsafe void Scalars_and_empty_tensors_have_memory_too()
     {
-        int value = 7;
-        using Tensor scalar = TensorMemory.FromPointer((nint)(&value), [], ScalarType.Int32);
-        using Tensor empty = TensorMemory.FromPointer((nint)(&value), [0, 3], ScalarType.Int32);
+        var value = 7;
+        using var scalar = TensorMemory.FromPointer((nint)(&value), [], ScalarType.Int32);
+        using var empty = TensorMemory.FromPointer((nint)(&value), [0, 3], ScalarType.Int32);
 
         Assert.Equal(7, scalar.item<int>());
         Assert.Equal([0L, 3], empty.shape);

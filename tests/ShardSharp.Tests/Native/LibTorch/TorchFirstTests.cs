@@ -8,7 +8,7 @@ public sealed class TorchFirstTests
     [Fact]
     public void Torch_works_before_any_call_of_shardsharp()
     {
-        using Tensor sum = ones(2).sum();
+        using var sum = ones(2).sum();
 
         Assert.Equal(2f, sum.item<float>());
     }

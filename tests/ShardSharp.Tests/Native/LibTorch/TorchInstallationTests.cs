@@ -14,9 +14,9 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void Finds_every_file_in_the_order_of_their_needs()
     {
-        string folder = FolderWith("native", AllFiles);
+        var folder = FolderWith("native", AllFiles);
 
-        TorchInstallation found = TorchInstallation.Find([Path.Combine(_root.FullName, "absent"), folder]);
+        var found = TorchInstallation.Find([Path.Combine(_root.FullName, "absent"), folder]);
 
         Assert.Equal(AllFiles[..4], found.LibTorch.Select(Path.GetFileName));
         Assert.All(found.LibTorch, file => Assert.Equal(folder, Path.GetDirectoryName(file)));
@@ -26,10 +26,10 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void The_binding_may_lie_in_another_folder_than_libtorch()
     {
-        string binding = FolderWith("binding", AllFiles[4..]);
-        string libTorch = FolderWith("libtorch", AllFiles[..4]);
+        var binding = FolderWith("binding", AllFiles[4..]);
+        var libTorch = FolderWith("libtorch", AllFiles[..4]);
 
-        TorchInstallation found = TorchInstallation.Find([binding, libTorch]);
+        var found = TorchInstallation.Find([binding, libTorch]);
 
         Assert.Equal(binding, Path.GetDirectoryName(found.Binding));
         Assert.Equal(libTorch, Path.GetDirectoryName(found.LibTorch[0]));
@@ -38,10 +38,10 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void Takes_libtorch_from_one_folder_only()
     {
-        string first = FolderWith("first", AllFiles);
-        string second = FolderWith("second", AllFiles);
+        var first = FolderWith("first", AllFiles);
+        var second = FolderWith("second", AllFiles);
 
-        TorchInstallation found = TorchInstallation.Find([first, second]);
+        var found = TorchInstallation.Find([first, second]);
 
         Assert.All(found.LibTorch, file => Assert.Equal(first, Path.GetDirectoryName(file)));
     }
@@ -49,7 +49,7 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void Nothing_installed_names_the_package_and_the_folders()
     {
-        string folder = FolderWith("native", "libLibTorchSharp.so");
+        var folder = FolderWith("native", "libLibTorchSharp.so");
 
         var failure = Assert.Throws<DllNotFoundException>(() => TorchInstallation.Find([folder]));
 
@@ -64,7 +64,7 @@ public sealed class TorchInstallationTests : IDisposable
     [InlineData("libtorch.so", "libtorch.so")]
     public void A_missing_file_of_libtorch_is_named_with_its_folder_and_package(string missing, string named)
     {
-        string folder = FolderWith("native", [.. AllFiles.Except([missing])]);
+        var folder = FolderWith("native", [.. AllFiles.Except([missing])]);
 
         var failure = Assert.Throws<DllNotFoundException>(() => TorchInstallation.Find([folder]));
 
@@ -75,7 +75,7 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void A_missing_binding_is_named_with_its_package()
     {
-        string folder = FolderWith("native", AllFiles[..4]);
+        var folder = FolderWith("native", AllFiles[..4]);
 
         var failure = Assert.Throws<DllNotFoundException>(() => TorchInstallation.Find([folder]));
 
@@ -88,8 +88,8 @@ public sealed class TorchInstallationTests : IDisposable
     [InlineData(100)]
     public void A_truncated_file_is_reported(int length)
     {
-        string folder = FolderWith("native", AllFiles);
-        string file = Path.Combine(folder, "libtorch_cpu.so");
+        var folder = FolderWith("native", AllFiles);
+        var file = Path.Combine(folder, "libtorch_cpu.so");
         File.WriteAllBytes(file, Library(length));
 
         var failure = Assert.Throws<DllNotFoundException>(() => TorchInstallation.Find([folder]));
@@ -100,7 +100,7 @@ public sealed class TorchInstallationTests : IDisposable
     [Fact]
     public void A_program_without_libtorch_may_have_nothing_to_do_with_it()
     {
-        string folder = FolderWith("native", "libLibTorchSharp.so");
+        var folder = FolderWith("native", "libLibTorchSharp.so");
 
         Assert.Null(TorchInstallation.FindIfAny([Path.Combine(_root.FullName, "absent"), folder]));
     }
@@ -111,14 +111,14 @@ public sealed class TorchInstallationTests : IDisposable
 
     private static void AssertNames(Exception failure, params string[] words)
     {
-        foreach (string word in words)
+        foreach (var word in words)
             Assert.Contains(word, failure.Message, StringComparison.Ordinal);
     }
 
     /// <summary>The smallest whole shared object, an ELF header and one program header, cut to <paramref name="length"/> bytes.</summary>
     private static byte[] Library(int length = 120)
     {
-        byte[] library = new byte[120];
+        var library = new byte[120];
         byte[] identification = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
         identification.CopyTo(library, 0);
         library[16] = 3;   // e_type: shared object
@@ -132,8 +132,8 @@ public sealed class TorchInstallationTests : IDisposable
 
     private string FolderWith(string name, params string[] files)
     {
-        string folder = _root.CreateSubdirectory(name).FullName;
-        foreach (string file in files)
+        var folder = _root.CreateSubdirectory(name).FullName;
+        foreach (var file in files)
             File.WriteAllBytes(Path.Combine(folder, file), Library());
         return folder;
     }

@@ -16,7 +16,7 @@ public sealed class TorchLibraryTests
             {
                 start.SignalAndWait();
                 TorchLibrary.Load();
-                using Tensor sum = full(4, (float)i).sum();
+                using var sum = full(4, (float)i).sum();
                 return sum.item<float>();
             },
             TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
@@ -29,9 +29,9 @@ public sealed class TorchLibraryTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads /proc.");
         TorchLibrary.Load();
-        using Tensor used = ones(1);
+        using var used = ones(1);
 
-        foreach (string library in (string[])["libtorch_cpu.so", "libc10.so", "libtorch.so"])
+        foreach (var library in (string[])["libtorch_cpu.so", "libc10.so", "libtorch.so"])
         {
             string[] paths = [.. File.ReadLines("/proc/self/maps")
                 .Where(line => line.EndsWith('/' + library))
@@ -47,12 +47,12 @@ public sealed class TorchLibraryTests
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(TorchLibraryTests).Assembly.Location);
-        foreach (string argument in (string[])["--filter-class", typeof(TorchFirstTests).FullName!])
+        foreach (var argument in (string[])["--filter-class", typeof(TorchFirstTests).FullName!])
             start.ArgumentList.Add(argument);
 
-        using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
 
         Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}: {await output} {await errors}");

@@ -10,17 +10,17 @@ public sealed class LinuxPlatformTests
     [Fact]
     public void Knows_the_words_this_process_was_started_with()
     {
-        string[] managed = Environment.GetCommandLineArgs()[1..];
+        var managed = Environment.GetCommandLineArgs()[1..];
         Assert.Equal(managed, _platform.CommandLine()![^managed.Length..]);
     }
 
     [Fact]
     public void Finds_processes_by_their_environment_and_ends_them()
     {
-        string value = Guid.NewGuid().ToString("N");
+        var value = Guid.NewGuid().ToString("N");
         var start = new ProcessStartInfo("tail", ["-f", "/dev/null"]);
         start.Environment["SHARDSHARP_TEST"] = value;
-        using Process process = Process.Start(start)!;
+        using var process = Process.Start(start)!;
 
         Assert.Equal([process.Id], _platform.ProcessesWithEnvironment("SHARDSHARP_TEST", value));
         Assert.Empty(_platform.ProcessesWithEnvironment("SHARDSHARP_TEST", value[1..]));

@@ -62,7 +62,7 @@ public sealed class ConfigurationDocumentTests
     [InlineData("""{"smdistributed": {}, "mpi": {"processes_per_host": 0}}""", "ranks", "must be an integer from 1 to 1024")]
     public void Rejects_what_does_not_belong(string json, string key, string rule)
     {
-        ConfigurationViolation violation = Loading.Violation(json);
+        var violation = Loading.Violation(json);
 
         Assert.Equal((key, rule), (violation.Key, violation.Rule));
     }

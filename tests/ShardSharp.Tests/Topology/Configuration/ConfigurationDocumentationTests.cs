@@ -20,7 +20,7 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void The_schema_is_that_of_the_keys()
     {
-        string path = Repository("docs/configuration.schema.json");
+        var path = Repository("docs/configuration.schema.json");
         if (IsUpdating)
             File.WriteAllText(path, ConfigurationTables.Schema());
         Assert.Equal(ConfigurationTables.Schema(), File.ReadAllText(path));
@@ -29,7 +29,7 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void Every_key_links_to_its_description()
     {
-        string page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+        var page = File.ReadAllText(Repository(ConfigurationKeys.Page));
 
         Assert.All(ConfigurationKeys.All, key =>
             Assert.Contains($"<a id=\"{key.Documentation.Split('#')[1]}\">", page, StringComparison.Ordinal));
@@ -38,18 +38,18 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void The_example_of_the_page_works()
     {
-        string page = File.ReadAllText(Repository(ConfigurationKeys.Page));
-        string example = page.Split("```json\n")[1].Split("```")[0];
+        var page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+        var example = page.Split("```json\n")[1].Split("```")[0];
 
         Assert.NotEqual(new ParallelConfiguration(), ParallelConfiguration.FromJson(example));
     }
 
     private static void CheckSection(string name, string expected)
     {
-        string path = Repository(ConfigurationKeys.Page);
-        string begin = $"<!-- {name}: written by ConfigurationDocumentationTests -->\n";
-        string[] parts = File.ReadAllText(path).Split(begin);
-        string[] rest = parts[1].Split("\n<!-- end -->", 2);
+        var path = Repository(ConfigurationKeys.Page);
+        var begin = $"<!-- {name}: written by ConfigurationDocumentationTests -->\n";
+        var parts = File.ReadAllText(path).Split(begin);
+        var rest = parts[1].Split("\n<!-- end -->", 2);
         if (IsUpdating)
             File.WriteAllText(path, $"{parts[0]}{begin}{expected}\n<!-- end -->{rest[1]}");
         else
@@ -58,7 +58,7 @@ public sealed class ConfigurationDocumentationTests
 
     private static string Repository(string path, [CallerFilePath] string thisFile = "")
     {
-        string folder = Path.GetDirectoryName(thisFile)!;
+        var folder = Path.GetDirectoryName(thisFile)!;
         while (!File.Exists(Path.Combine(folder, "ShardSharp.slnx")))
             folder = Path.GetDirectoryName(folder)!;
         return Path.Combine(folder, path);

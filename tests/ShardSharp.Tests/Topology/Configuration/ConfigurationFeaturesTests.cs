@@ -40,7 +40,7 @@ public sealed class ConfigurationFeaturesTests
     [InlineData("backend", "\"nccl\"", "\"shared-memory\"")]
     public void Rejects_what_asks_for_a_feature_that_has_not_landed(string key, string value, string works)
     {
-        ConfigurationViolation violation =
+        var violation =
             Assert.Single(Loading.Violations(() => Nothing.Parse($$"""{"{{key}}": {{value}}}""")));
 
         Assert.Equal((key, value), (violation.Key, violation.Value));
@@ -51,7 +51,7 @@ public sealed class ConfigurationFeaturesTests
     [Fact]
     public void Accepts_every_default_while_nothing_has_landed()
     {
-        string defaults = new ParallelConfiguration().ToJson();
+        var defaults = new ParallelConfiguration().ToJson();
 
         Assert.Equal(new ParallelConfiguration(), Nothing.Parse(defaults).Configuration);
     }
@@ -59,7 +59,7 @@ public sealed class ConfigurationFeaturesTests
     [Fact]
     public void Replicated_data_parallelism_has_landed()
     {
-        ParallelConfiguration configuration = ParallelConfiguration.FromJson(
+        var configuration = ParallelConfiguration.FromJson(
             """
             {
               "ranks": 4, "backend": "threads", "threads_per_rank": 1, "seed": 7, "ddp": true, "microbatches": 4,
@@ -91,7 +91,7 @@ public sealed class ConfigurationFeaturesTests
     [Fact]
     public void A_value_that_a_later_layer_takes_back_asks_for_nothing()
     {
-        LoadedConfiguration loaded = Nothing.Load(
+        var loaded = Nothing.Load(
             ["--set", "tensor_parallel_degree=1"], Loading.Variables(("SHARDSHARP_TENSOR_PARALLEL_DEGREE", "2")), null, null);
 
         Assert.Equal(1, loaded.Configuration.TensorParallelDegree);

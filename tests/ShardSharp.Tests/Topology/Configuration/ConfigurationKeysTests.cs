@@ -1,4 +1,3 @@
-using System.Reflection;
 using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Topology.Configuration;
@@ -30,7 +29,7 @@ public sealed class ConfigurationKeysTests
     [Fact]
     public void Every_property_is_one_key()
     {
-        IEnumerable<string> properties = typeof(ParallelConfiguration).GetProperties().Where(p => p.CanWrite).Select(p => p.Name);
+        var properties = typeof(ParallelConfiguration).GetProperties().Where(p => p.CanWrite).Select(p => p.Name);
 
         Assert.Equal(properties.Order(), ConfigurationKeys.All.Select(key => key.Property).Order());
     }
@@ -38,13 +37,13 @@ public sealed class ConfigurationKeysTests
     [Fact]
     public void Each_key_reads_and_writes_its_own_property()
     {
-        foreach (ConfigurationKey key in ConfigurationKeys.All)
+        foreach (var key in ConfigurationKeys.All)
         {
-            PropertyInfo property = typeof(ParallelConfiguration).GetProperty(key.Property)!;
-            RawValue other = Texts
+            var property = typeof(ParallelConfiguration).GetProperty(key.Property)!;
+            var other = Texts
                 .Select(RawValue.FromText)
-                .First(raw => key.TryAssign(ParallelConfiguration.Default, raw, out ParallelConfiguration set) && !key.IsDefault(set));
-            key.TryAssign(ParallelConfiguration.Default, other, out ParallelConfiguration changed);
+                .First(raw => key.TryAssign(ParallelConfiguration.Default, raw, out var set) && !key.IsDefault(set));
+            key.TryAssign(ParallelConfiguration.Default, other, out var changed);
 
             Assert.NotEqual(property.GetValue(ParallelConfiguration.Default), property.GetValue(changed));
             property.SetValue(changed, property.GetValue(ParallelConfiguration.Default));

@@ -30,7 +30,7 @@ public sealed class ConfigurationLayersTests : IDisposable
             arguments.AddRange(["--set", "microbatches=6"]);
         ParallelConfiguration? code = last >= ConfigurationSourceKind.Code ? new() { Microbatches = 2 } : null;
 
-        LoadedConfiguration loaded = ParallelConfiguration.Load(arguments, variables, code);
+        var loaded = ParallelConfiguration.Load(arguments, variables, code);
 
         Assert.Equal(expected, loaded.Configuration.Microbatches);
         Assert.Equal(last, loaded.Sources["microbatches"].Kind);
@@ -40,9 +40,9 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void Layers_keep_what_later_ones_do_not_mention()
     {
-        string file = Write("train.json", """{"ranks": 2, "seed": 3}""");
+        var file = Write("train.json", """{"ranks": 2, "seed": 3}""");
 
-        LoadedConfiguration loaded = ParallelConfiguration.Load(
+        var loaded = ParallelConfiguration.Load(
             ["--config", file, "--ranks=4"], Loading.NoVariables, new ParallelConfiguration { Microbatches = 8, Seed = 1 });
 
         Assert.Equal(new ParallelConfiguration { Ranks = 4, Seed = 3, Microbatches = 8 }, loaded.Configuration);
@@ -54,7 +54,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void Leaves_the_arguments_of_the_program_in_order()
     {
-        LoadedConfiguration loaded = ParallelConfiguration.Load(
+        var loaded = ParallelConfiguration.Load(
             ["train", "--ranks", "2", "--epochs", "3", "--backend", "threads", "-v", "--set", "seed=5", "--", "--ranks", "9", "--"],
             Loading.NoVariables);
 
@@ -73,7 +73,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [InlineData("--set")]
     public void An_option_needs_its_value(string option)
     {
-        ConfigurationViolation violation =
+        var violation =
             Assert.Single(Loading.Violations(() => ParallelConfiguration.Load([option, "--"], Loading.NoVariables)));
 
         Assert.Equal((option, "needs a value"), (violation.Key, violation.Rule));
@@ -87,7 +87,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void Environment_variables_spell_every_kind_of_value()
     {
-        LoadedConfiguration loaded = ParallelConfiguration.Load([], Loading.Variables(
+        var loaded = ParallelConfiguration.Load([], Loading.Variables(
             ("SHARDSHARP_RANKS", " 2 "),
             ("SHARDSHARP_DDP", "True"),
             ("SHARDSHARP_BROADCAST_BUFFERS", "false"),
@@ -100,7 +100,10 @@ public sealed class ConfigurationLayersTests : IDisposable
 
         var expected = new ParallelConfiguration
         {
-            Ranks = 2, BroadcastBuffers = false, Backend = CommunicationBackend.Threads, BucketCapacityMegabytes = 0.5,
+            Ranks = 2,
+            BroadcastBuffers = false,
+            Backend = CommunicationBackend.Threads,
+            BucketCapacityMegabytes = 0.5,
         };
         Assert.Equal(expected, loaded.Configuration);
     }
@@ -123,7 +126,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void Other_variables_with_the_prefix_are_rejected()
     {
-        ConfigurationViolation violation = Assert.Single(Loading.Violations(() =>
+        var violation = Assert.Single(Loading.Violations(() =>
             ParallelConfiguration.Load([], Loading.Variables(("SHARDSHARP_MICROBATCH", "2")))));
 
         Assert.Equal("is not a key; did you mean microbatches?", violation.Rule);
@@ -142,7 +145,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [InlineData(""" "{\"ddp\":true,\"microbatches\":4,\"partitions\":2}" """)]
     public void Reads_SageMaker_parameters_with_or_without_types(string json)
     {
-        LoadedConfiguration loaded = Loading.Everything.Load([], Loading.Variables(("SM_HP_MP_PARAMETERS", json)), null, worldSize: 8);
+        var loaded = Loading.Everything.Load([], Loading.Variables(("SM_HP_MP_PARAMETERS", json)), null, worldSize: 8);
 
         Assert.Equal(new ParallelConfiguration { Microbatches = 4, PipelineParallelDegree = 2 }, loaded.Configuration);
     }
@@ -150,10 +153,10 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void The_option_names_the_file_before_the_variable()
     {
-        string option = Write("option.json", """{"seed": 1}""");
-        string variable = Write("variable.json", """{"seed": 2}""");
+        var option = Write("option.json", """{"seed": 1}""");
+        var variable = Write("variable.json", """{"seed": 2}""");
 
-        LoadedConfiguration loaded = ParallelConfiguration.Load([$"--config={option}"], Loading.Variables(("SHARDSHARP_CONFIG", variable)));
+        var loaded = ParallelConfiguration.Load([$"--config={option}"], Loading.Variables(("SHARDSHARP_CONFIG", variable)));
 
         Assert.Equal(1, loaded.Configuration.Seed);
     }
@@ -161,9 +164,9 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void Says_when_the_file_cannot_be_read()
     {
-        string missing = Path.Combine(_folder, "missing.json");
+        var missing = Path.Combine(_folder, "missing.json");
 
-        ConfigurationViolation violation = Assert.Single(Loading.Violations(() =>
+        var violation = Assert.Single(Loading.Violations(() =>
             ParallelConfiguration.Load(["--config", missing], Loading.NoVariables)));
 
         Assert.Equal("config", violation.Key);
@@ -175,7 +178,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     public void An_estimator_may_name_the_file_with_the_parameters()
     {
         Write("parameters.json", """{"seed": 4}""");
-        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "parameters.json"}}}""");
+        var file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "parameters.json"}}}""");
 
         Assert.Equal(4, ParallelConfiguration.Load(["--config", file], Loading.NoVariables).Configuration.Seed);
     }
@@ -183,7 +186,7 @@ public sealed class ConfigurationLayersTests : IDisposable
     [Fact]
     public void An_estimator_may_not_name_itself()
     {
-        string file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "estimator.json"}}}""");
+        var file = Write("estimator.json", """{"smdistributed": {"modelparallel": {"parameters": "estimator.json"}}}""");
 
         Assert.Equal(
             "names the file it stands in",
@@ -195,11 +198,14 @@ public sealed class ConfigurationLayersTests : IDisposable
     {
         var code = new ParallelConfiguration
         {
-            Microbatches = 0, MemoryWeight = double.NaN, Pipeline = (PipelineScheduleKind)9, CollectiveTimeout = TimeSpan.Zero,
+            Microbatches = 0,
+            MemoryWeight = double.NaN,
+            Pipeline = (PipelineScheduleKind)9,
+            CollectiveTimeout = TimeSpan.Zero,
             PlacementStrategy = null!,
         };
 
-        IReadOnlyList<ConfigurationViolation> violations =
+        var violations =
             Loading.Violations(() => Loading.Everything.Load([], Loading.NoVariables, code, null));
 
         Assert.Equal(
@@ -214,7 +220,7 @@ public sealed class ConfigurationLayersTests : IDisposable
 
     private string Write(string name, string json)
     {
-        string path = Path.Combine(_folder, name);
+        var path = Path.Combine(_folder, name);
         File.WriteAllText(path, json);
         return path;
     }

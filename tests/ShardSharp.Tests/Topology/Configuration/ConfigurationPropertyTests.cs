@@ -37,7 +37,7 @@ public sealed class ConfigurationPropertyTests
         Gen.Select(Json, WorldSize).Sample(
             (json, worldSize) =>
             {
-                ParallelConfiguration configuration = Valid(Loading.Everything, json, worldSize);
+                var configuration = Valid(Loading.Everything, json, worldSize);
                 return Loading.Everything.Parse(configuration.ToJson(), worldSize).Configuration == configuration;
             },
             iter: 2_000);

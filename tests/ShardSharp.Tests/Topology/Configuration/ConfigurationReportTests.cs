@@ -7,12 +7,12 @@ public sealed class ConfigurationReportTests
     [Fact]
     public void Reports_every_violation_at_once()
     {
-        Dictionary<string, string> variables = Loading.Variables(
+        var variables = Loading.Variables(
             ("SM_HP_MP_PARAMETERS", """{"partitions": 2, "horovod": true, "pipeline": "1f1b"}"""),
             ("SHARDSHARP_MICROBATCHES", "none"),
             ("SHARDSHARP_DDP", "false"));
 
-        ConfigurationException exception = Assert.Throws<ConfigurationException>(() => ParallelConfiguration.Load(
+        var exception = Assert.Throws<ConfigurationException>(() => ParallelConfiguration.Load(
             ["--ranks", "0", "--set", "bf16=true", "--set", "tensor_paralel_degree=4"],
             variables,
             new ParallelConfiguration { Seed = -1 }));
@@ -45,7 +45,7 @@ public sealed class ConfigurationReportTests
     [Fact]
     public void Cuts_long_values()
     {
-        ConfigurationViolation violation = Loading.Violation($$"""{"pipeline": "{{new string('x', 500)}}"}""");
+        var violation = Loading.Violation($$"""{"pipeline": "{{new string('x', 500)}}"}""");
 
         Assert.Equal(83, violation.Value.Length);
     }
@@ -56,7 +56,7 @@ public sealed class ConfigurationReportTests
     [Fact]
     public void Describes_the_configuration_in_force()
     {
-        string[] lines = ParallelConfiguration.Load(["--ranks", "2"], Loading.NoVariables).Describe().Split('\n');
+        var lines = ParallelConfiguration.Load(["--ranks", "2"], Loading.NoVariables).Describe().Split('\n');
 
         Assert.Equal(ConfigurationKeys.All.Count, lines.Length);
         Assert.Equal("ranks                              2                command line --ranks", lines[0]);

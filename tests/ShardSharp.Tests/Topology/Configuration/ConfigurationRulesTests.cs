@@ -37,9 +37,9 @@ public sealed class ConfigurationRulesTests
     [InlineData("""{"tensor_parallel_degree": 2000000000, "ranks": 6}""", null, "tensor_parallel_degree", "6")]
     public void Rejects_values_that_do_not_go_together(string json, int? worldSize, string key, string works)
     {
-        ConfigurationViolation violation = Loading.Violation(json, worldSize);
+        var violation = Loading.Violation(json, worldSize);
 
-        string? written = key == "pipeline_parallel_degree" && json.Contains("partitions", StringComparison.Ordinal) ? "partitions" : key;
+        var written = key == "pipeline_parallel_degree" && json.Contains("partitions", StringComparison.Ordinal) ? "partitions" : key;
         Assert.Equal(written, violation.Key);
         Assert.StartsWith("must ", violation.Rule, StringComparison.Ordinal);
         Assert.Equal(works, violation.Suggestion.Value);
@@ -61,10 +61,10 @@ public sealed class ConfigurationRulesTests
     [Fact]
     public void Reports_a_value_once_with_a_suggestion_that_keeps_every_rule()
     {
-        ConfigurationViolation violation = Loading.Violation("""{"partitions": 2, "auto_partition": false, "default_partition": -3}""", 2);
+        var violation = Loading.Violation("""{"partitions": 2, "auto_partition": false, "default_partition": -3}""", 2);
         Assert.Equal(("default_partition", "0"), (violation.Key, violation.Suggestion.Value));
 
-        IReadOnlyList<ConfigurationViolation> violations =
+        var violations =
             Loading.Violations("""{"partitions": 4, "auto_partition": false, "default_partition": 9}""", 6);
         Assert.Equal(["\"partitions\": 3", "\"default_partition\": 2"], violations.Select(v => v.Suggestion.ToString()));
     }
@@ -75,7 +75,7 @@ public sealed class ConfigurationRulesTests
     [InlineData("speed", 0.5, 0.5)]
     public void Memory_weight_follows_optimize_unless_given(string optimize, double? given, double expected)
     {
-        string json = $$"""{"optimize": "{{optimize}}", "memory_weight": {{given?.ToString() ?? "null"}}}""";
+        var json = $$"""{"optimize": "{{optimize}}", "memory_weight": {{given?.ToString() ?? "null"}}}""";
 
         Assert.Equal(expected, Loading.Everything.Parse(json).Configuration.EffectiveMemoryWeight);
     }
@@ -89,7 +89,9 @@ public sealed class ConfigurationRulesTests
     {
         var configuration = new ParallelConfiguration
         {
-            PipelineParallelDegree = stages, Microbatches = microbatches, ActiveMicrobatches = given,
+            PipelineParallelDegree = stages,
+            Microbatches = microbatches,
+            ActiveMicrobatches = given,
         };
 
         Assert.Equal(expected, configuration.EffectiveActiveMicrobatches);

@@ -41,7 +41,7 @@ public sealed class ConfigurationSyntaxTests
     [InlineData("hybrid_shard_degree", "0", "1")]
     public void Rejects_a_value_of_the_wrong_type_or_size(string key, string value, string works)
     {
-        ConfigurationViolation violation = Loading.Violation($$"""{"{{key}}": {{value}}}""");
+        var violation = Loading.Violation($$"""{"{{key}}": {{value}}}""");
 
         Assert.Equal(key, violation.Key);
         Assert.Equal(value, violation.Value);
@@ -52,7 +52,7 @@ public sealed class ConfigurationSyntaxTests
     [Fact]
     public void Takes_an_integer_however_it_is_written()
     {
-        ParallelConfiguration configuration =
+        var configuration =
             Loading.Everything.Parse("""{"sdp_reduce_bucket_size": 5e7, "microbatches": 4.0}""").Configuration;
 
         Assert.Equal(50_000_000, configuration.ShardedReduceBucketSize);
@@ -74,7 +74,7 @@ public sealed class ConfigurationSyntaxTests
     [InlineData("""{"partition": 2}""", "partitions", "2")]
     public void Says_which_key_a_misspelt_one_was_meant_to_be(string json, string meant, string value)
     {
-        ConfigurationViolation violation = Loading.Violations(json)[0];
+        var violation = Loading.Violations(json)[0];
 
         Assert.Equal($"is not a key; did you mean {meant}?", violation.Rule);
         Assert.Equal(new ConfigurationSuggestion(meant, value), violation.Suggestion);
@@ -83,7 +83,7 @@ public sealed class ConfigurationSyntaxTests
     [Fact]
     public void Says_nothing_of_a_key_that_resembles_none()
     {
-        ConfigurationViolation violation = Loading.Violation("""{"learning_rate": 0.1}""");
+        var violation = Loading.Violation("""{"learning_rate": 0.1}""");
 
         Assert.Equal("is not a key", violation.Rule);
         Assert.Null(violation.Suggestion.Value);
@@ -92,7 +92,7 @@ public sealed class ConfigurationSyntaxTests
     [Fact]
     public void Does_not_suggest_a_key_that_is_given_too()
     {
-        ConfigurationViolation violation = Loading.Violation("""{"microbatchs": 2, "microbatches": 4}""");
+        var violation = Loading.Violation("""{"microbatchs": 2, "microbatches": 4}""");
 
         Assert.Contains("is given too", violation.Rule, StringComparison.Ordinal);
         Assert.Null(violation.Suggestion.Value);
@@ -115,7 +115,7 @@ public sealed class ConfigurationSyntaxTests
     [InlineData("deterministic_server", "1")]
     public void Rejects_a_known_key_without_counterpart_and_says_why(string key, string value)
     {
-        ConfigurationViolation violation = Loading.Violation($$"""{"{{key}}": {{value}}}""");
+        var violation = Loading.Violation($$"""{"{{key}}": {{value}}}""");
 
         Assert.Equal(key, violation.Key);
         Assert.Equal(ForeignKey.Find(key)!.Reason, violation.Rule);
@@ -125,7 +125,7 @@ public sealed class ConfigurationSyntaxTests
     [Fact]
     public void Accepts_a_known_key_without_counterpart_that_asks_for_nothing()
     {
-        string json = $"{{{string.Join(",", ForeignKey.All.Select(key => $"\"{key.Name}\": {key.Harmless[0]}"))}}}";
+        var json = $"{{{string.Join(",", ForeignKey.All.Select(key => $"\"{key.Name}\": {key.Harmless[0]}"))}}}";
 
         Assert.Equal(new ParallelConfiguration(), ParallelConfiguration.FromJson(json));
     }

@@ -29,10 +29,10 @@ internal static class ConfigurationTables
     public static string Schema()
     {
         var properties = new JsonObject { ["$schema"] = new JsonObject { ["type"] = "string" } };
-        foreach (ConfigurationKey key in ConfigurationKeys.All)
-            foreach (string name in key.Aliases.Prepend(key.Name))
+        foreach (var key in ConfigurationKeys.All)
+            foreach (var name in key.Aliases.Prepend(key.Name))
             {
-                JsonObject schema = SchemaOf(key.Syntax);
+                var schema = SchemaOf(key.Syntax);
                 schema["default"] = JsonNode.Parse(key.DefaultJson);
                 schema["description"] = name == key.Name ? Meaning(key) : $"The same as {key.Name}. {Meaning(key)}";
                 properties[name] = schema;
@@ -51,23 +51,23 @@ internal static class ConfigurationTables
 
     private static string Row(ConfigurationKey key)
     {
-        string aliases = key.Aliases.Count == 0 ? "" : $" (or {string.Join(", ", key.Aliases.Select(alias => $"`{alias}`"))})";
+        var aliases = key.Aliases.Count == 0 ? "" : $" (or {string.Join(", ", key.Aliases.Select(alias => $"`{alias}`"))})";
         return $"| <a id=\"{key.Name}\"></a>`{key.Name}`{aliases} | {key.Syntax.Description} | `{key.DefaultJson}` | {Meaning(key)} "
             + $"| `{key.Property}` |";
     }
 
     private static string Meaning(ConfigurationKey key)
     {
-        string summary = XmlDocumentation.Of(key.Property, "summary");
+        var summary = XmlDocumentation.Of(key.Property, "summary");
         if (key.Feature is { HasLanded: false })
             return $"{summary} Only the default is supported yet.";
-        IEnumerable<string> missing = key.Syntax is IChoices choices ? choices.Names.Where(name => !IsSupported(key, name)) : [];
+        var missing = key.Syntax is IChoices choices ? choices.Names.Where(name => !IsSupported(key, name)) : [];
         return missing.Any() ? $"{summary} Not supported yet: {string.Join(", ", missing)}." : summary;
     }
 
     private static bool IsSupported(ConfigurationKey key, string name)
     {
-        Assert.True(key.TryAssign(ParallelConfiguration.Default, RawValue.FromText(name), out ParallelConfiguration configuration));
+        Assert.True(key.TryAssign(ParallelConfiguration.Default, RawValue.FromText(name), out var configuration));
         return key.FeatureNeeded(configuration) is null or { HasLanded: true };
     }
 

@@ -26,8 +26,8 @@ internal static class Loading
     /// <summary>The JSON object after following every suggestion.</summary>
     public static string Follow(string json, IReadOnlyList<ConfigurationViolation> violations)
     {
-        JsonObject values = JsonNode.Parse(json)!.AsObject();
-        foreach (ConfigurationViolation violation in violations)
+        var values = JsonNode.Parse(json)!.AsObject();
+        foreach (var violation in violations)
         {
             values.Remove(violation.Key);
             if (violation.Suggestion.Value is { } value)

@@ -12,9 +12,9 @@ internal static partial class XmlDocumentation
 
     public static string Of(string property, string element)
     {
-        string name = $"P:{typeof(ParallelConfiguration).FullName}.{property}";
-        XElement text = Document.Descendants("member").Single(member => member.Attribute("name")!.Value == name).Element(element)!;
-        foreach (XElement reference in text.Elements("see").ToList())
+        var name = $"P:{typeof(ParallelConfiguration).FullName}.{property}";
+        var text = Document.Descendants("member").Single(member => member.Attribute("name")!.Value == name).Element(element)!;
+        foreach (var reference in text.Elements("see").ToList())
             reference.ReplaceWith(reference.Attribute("cref")!.Value.Split('.')[^1]);
         return Spaces().Replace(text.Value, " ").Trim();
     }

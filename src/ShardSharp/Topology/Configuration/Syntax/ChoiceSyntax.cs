@@ -10,7 +10,7 @@ internal sealed class ChoiceSyntax<T>(params (string Name, T Value)[] choices) :
 
     public override bool TryRead(RawValue raw, out T value)
     {
-        foreach ((string name, T choice) in choices)
+        foreach ((var name, var choice) in choices)
         {
             value = choice;
             if (raw.String == name)

@@ -17,7 +17,7 @@ internal sealed class IntegerSyntax<T>(T minimum, T maximum) : ValueSyntax<T>
     public override bool TryRead(RawValue raw, out T value)
     {
         value = default;
-        if (!decimal.TryParse(raw.Literal, NumberStyles.Float, CultureInfo.InvariantCulture, out decimal number)
+        if (!decimal.TryParse(raw.Literal, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
             || !decimal.IsInteger(number)
             || number < decimal.CreateChecked(T.MinValue)
             || number > decimal.CreateChecked(T.MaxValue))

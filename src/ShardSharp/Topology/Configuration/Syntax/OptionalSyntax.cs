@@ -10,7 +10,7 @@ internal sealed class OptionalSyntax<T>(ValueSyntax<T> inner) : ValueSyntax<T?>
 
     public override bool TryRead(RawValue raw, out T? value)
     {
-        bool read = inner.TryRead(raw, out T given);
+        var read = inner.TryRead(raw, out var given);
         value = read ? given : null;
         return read || raw.IsNull;
     }

@@ -32,7 +32,7 @@ internal readonly record struct RawValue(JsonValueKind Kind, string Text, bool I
     /// <summary>The value for a message: as written, strings of JSON in quotes, long values cut.</summary>
     public override string ToString()
     {
-        string shown = Kind == JsonValueKind.String && !IsSpelled ? JsonText.Quote(Text) : Text.ReplaceLineEndings(" ");
+        var shown = Kind == JsonValueKind.String && !IsSpelled ? JsonText.Quote(Text) : Text.ReplaceLineEndings(" ");
         return shown.Length <= LongestShown ? shown : string.Concat(shown.AsSpan(0, LongestShown), "...");
     }
 }

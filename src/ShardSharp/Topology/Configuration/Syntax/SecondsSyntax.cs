@@ -14,7 +14,7 @@ internal sealed class SecondsSyntax(double minimum, double maximum) : ValueSynta
     public override bool TryRead(RawValue raw, out TimeSpan value)
     {
         value = default;
-        if (!_seconds.TryRead(raw, out double seconds) || double.IsNaN(seconds))
+        if (!_seconds.TryRead(raw, out var seconds) || double.IsNaN(seconds))
             return false;
         // Rounded, not cut as TimeSpan.FromSeconds does, so that what is printed reads back as the same tick.
         value = new TimeSpan((long)Math.Round(Math.Clamp(seconds, -1, maximum + 1) * TimeSpan.TicksPerSecond));
