@@ -1,6 +1,6 @@
 """The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single`.
 
-Same model, optimizer, batch and thread count; prints the same JSON object.
+Same model, initial parameters, tokens, optimizer and thread count, so the same losses; prints the same JSON object.
 
     python3 benchmarks/peers/pytorch_gpt.py --threads 2 --microbatches 1
 """
@@ -77,14 +77,15 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
+    tokens = torch.Generator().manual_seed(arguments.seed)
 
     model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=arguments.fused or None)
     times, losses, phases = [], [], {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}
 
     for step in range(arguments.warmup + arguments.steps):
-        inputs = torch.randint(arguments.vocab, (arguments.batch, arguments.seq))
-        labels = torch.randint(arguments.vocab, (arguments.batch, arguments.seq))
+        inputs = torch.randint(arguments.vocab, (arguments.batch, arguments.seq), generator=tokens)
+        labels = torch.randint(arguments.vocab, (arguments.batch, arguments.seq), generator=tokens)
         began = time.perf_counter()
         optimizer.zero_grad()
         total = 0.0
@@ -105,7 +106,7 @@ def main():
     seconds = statistics.median(times[arguments.warmup:])
     print(json.dumps({
         "mode": "pytorch", "ranks": 1, "threads": arguments.threads, "microbatches": arguments.microbatches, "step_s": seconds,
-        "tokens_per_s": arguments.batch * arguments.seq / seconds, "peak_rss_mib": status("VmHWM"), "losses": losses}))
+        "tokens_per_s": arguments.batch * arguments.seq / seconds, "peak_rss_mib": [status("VmHWM")], "losses": losses}))
     if arguments.phases:
         print(json.dumps({name: total / len(times) for name, total in phases.items()}))
 
