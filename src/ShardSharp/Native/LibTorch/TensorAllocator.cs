@@ -105,6 +105,9 @@ internal static class TensorAllocator
         allocator[0] = (nint)(allocator + 1 + FirstFunction);
         const byte DefaultPriority = 0;
         ((delegate* unmanaged<nint*, byte, void>)set)(allocator, DefaultPriority);
+
+        // Only now that freed blocks fit is it worth keeping them.
+        GlibcHeap.KeepFreedMemory();
         return true;
     }
 
