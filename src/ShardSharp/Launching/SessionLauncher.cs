@@ -111,7 +111,7 @@ internal sealed class SessionLauncher
 
     private void PrepareProcess(int localRanks)
     {
-        TorchLibrary.Load();
+        TensorAllocator.Install();
         torch.set_num_threads(ThreadsOf(localRanks));
     }
 

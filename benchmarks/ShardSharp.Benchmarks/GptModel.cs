@@ -1,0 +1,96 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace ShardSharp.Benchmarks;
+
+/// <summary>
+/// The benchmark model, as anyone would write it in TorchSharp: pre-norm GPT with learned positions, tanh GELU and an untied head.
+/// It must not know about ShardSharp, nor save memory by hand: it stands for a user's model.
+/// </summary>
+internal sealed class GptModel : Module<Tensor, Tensor>
+{
+    private readonly Embedding _tokenEmbedding;
+    private readonly Embedding _positionEmbedding;
+    private readonly ModuleList<Block> _blocks;
+    private readonly LayerNorm _finalNorm;
+    private readonly Linear _head;
+
+    public GptModel(GptShape shape)
+        : base(nameof(GptModel))
+    {
+        _tokenEmbedding = Embedding(shape.Vocabulary, shape.Hidden);
+        _positionEmbedding = Embedding(shape.Sequence, shape.Hidden);
+        _blocks = new ModuleList<Block>([.. Enumerable.Range(0, shape.Layers).Select(_ => new Block(shape))]);
+        _finalNorm = LayerNorm(shape.Hidden);
+        _head = Linear(shape.Hidden, shape.Vocabulary, hasBias: false);
+        RegisterComponents();
+    }
+
+    /// <summary>Logits [batch, sequence, vocabulary] of tokens [batch, sequence].</summary>
+    public override Tensor forward(Tensor tokens)
+    {
+        var x = _tokenEmbedding.call(tokens) + _positionEmbedding.call(arange(tokens.shape[1]));
+        foreach (var block in _blocks)
+        {
+            x = block.call(x);
+        }
+
+        return _head.call(_finalNorm.call(x));
+    }
+
+    private sealed class Block : Module<Tensor, Tensor>
+    {
+        private readonly LayerNorm _attentionNorm;
+        private readonly Attention _attention;
+        private readonly LayerNorm _feedForwardNorm;
+        private readonly Linear _up;
+        private readonly Linear _down;
+
+        public Block(GptShape shape)
+            : base(nameof(Block))
+        {
+            _attentionNorm = LayerNorm(shape.Hidden);
+            _attention = new Attention(shape);
+            _feedForwardNorm = LayerNorm(shape.Hidden);
+            _up = Linear(shape.Hidden, 4 * shape.Hidden);
+            _down = Linear(4 * shape.Hidden, shape.Hidden);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x)
+        {
+            x = x + _attention.call(_attentionNorm.call(x));
+            return x + _down.call(functional.gelu(_up.call(_feedForwardNorm.call(x)), TorchSharp.Modules.GELU.Approximate.tanh));
+        }
+    }
+
+    private sealed class Attention : Module<Tensor, Tensor>
+    {
+        private readonly int _heads;
+        private readonly Linear _query;
+        private readonly Linear _key;
+        private readonly Linear _value;
+        private readonly Linear _projection;
+
+        public Attention(GptShape shape)
+            : base(nameof(Attention))
+        {
+            _heads = shape.Heads;
+            _query = Linear(shape.Hidden, shape.Hidden);
+            _key = Linear(shape.Hidden, shape.Hidden);
+            _value = Linear(shape.Hidden, shape.Hidden);
+            _projection = Linear(shape.Hidden, shape.Hidden);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x)
+        {
+            var y = functional.scaled_dot_product_attention(
+                Split(_query.call(x)), Split(_key.call(x)), Split(_value.call(x)), is_casual: true);
+            return _projection.call(y.transpose(1, 2).reshape(x.shape));
+        }
+
+        private Tensor Split(Tensor x) => x.view(x.shape[0], x.shape[1], _heads, -1).transpose(1, 2);
+    }
+}

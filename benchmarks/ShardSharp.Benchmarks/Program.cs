@@ -1,0 +1,13 @@
+using System.CommandLine;
+using ShardSharp.Benchmarks;
+using ShardSharp.Launching;
+
+var root = new RootCommand("Measures ShardSharp. Every command prints one JSON object per line.")
+{
+    CollectivesCommand.Create(),
+    TrainCommand.Create(),
+    FiguresCommand.Create(),
+};
+ParseResult arguments = root.Parse(args);
+int code = arguments.Invoke();
+return arguments.Errors.Count > 0 ? ExitCodes.BadConfiguration : code;

@@ -1,0 +1,44 @@
+using ShardSharp.Topology;
+
+namespace ShardSharp.Benchmarks;
+
+/// <summary>
+/// Runs a measurement on several ranks and prints its lines as they are. What a rank prints gets its rank put before it, so results take
+/// another way: through a file whose name the ranks inherit in their environment, printed when the ranks have ended.
+/// </summary>
+internal static class RankRun
+{
+    private const string FileVariable = "BENCHMARK_RESULTS_FILE";
+
+    /// <param name="configuration">Ranks, backend and the like.</param>
+    /// <param name="measure">What each rank does; its lines are printed for rank 0 and ignored for others.</param>
+    /// <returns>The exit code.</returns>
+    public static int Launch(ParallelConfiguration configuration, Func<Session, IEnumerable<object>> measure)
+    {
+        // This program is the launcher, or a rank that the launcher started.
+        if (Environment.GetEnvironmentVariable(FileVariable) is { } inherited)
+            return LaunchInto(inherited);
+        string file = Path.GetTempFileName();
+        try
+        {
+            Environment.SetEnvironmentVariable(FileVariable, file);
+            int code = LaunchInto(file);
+            Console.Out.Write(File.ReadAllText(file));
+            return code;
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        int LaunchInto(string results) => ModelParallel.Launch(
+            [],
+            session =>
+            {
+                string[] lines = [.. measure(session).Select(JsonLine.Of)];
+                if (session.IsFirstRank)
+                    File.AppendAllLines(results, lines);
+            },
+            configuration);
+    }
+}

@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Benchmarks;
+
+/// <summary>Trains on random tokens, and measures: some steps to warm up, then the timed ones, then one more for the memory.</summary>
+internal sealed class TrainBenchmark(TrainOptions options, int rank)
+{
+    public const double LearningRate = 1e-3;
+
+    /// <summary>Mean cross-entropy of logits [batch, sequence, vocabulary] against labels [batch, sequence].</summary>
+    public static Tensor Loss(Tensor logits, Tensor labels) => nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten());
+
+    public TrainMeasurement Run(Func<ITrainer> createTrainer)
+    {
+        set_num_threads(options.Threads);
+        manual_seed(options.Seed);
+        using ITrainer trainer = createTrainer();
+        using var tokens = new Generator((ulong)options.Seed);
+        var losses = new List<double>();
+        var seconds = new List<double>();
+
+        var first = new ProcessMemory();
+        for (int i = 0; i < options.Warmup; i++)
+            losses.Add(Step(trainer, tokens).Loss);
+        first.Dispose();
+
+        for (int i = 0; i < options.Steps; i++)
+        {
+            var (loss, time) = Step(trainer, tokens);
+            losses.Add(loss);
+            seconds.Add(time.TotalSeconds);
+        }
+
+        var last = new ProcessMemory();
+        Step(trainer, tokens);
+        last.Dispose();
+        double peak = Math.Max(first.PeakProportionalSet, last.PeakProportionalSet);
+        return new TrainMeasurement(Median.Of(seconds), peak, ProcessMemory.PeakResidentSet, losses);
+    }
+
+    private (double Loss, TimeSpan Time) Step(ITrainer trainer, Generator tokens)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        // Every rank draws the whole batch and takes its part: the tokens do not depend on the number of ranks.
+        Tensor inputs = Draw(tokens), labels = Draw(tokens);
+        var watch = Stopwatch.StartNew();
+        double loss = trainer.Step(inputs, labels);
+        return (loss, watch.Elapsed);
+    }
+
+    private Tensor Draw(Generator tokens)
+    {
+        long share = options.Batch / options.Ranks;
+        return randint(options.Shape.Vocabulary, [options.Batch, options.Shape.Sequence], ScalarType.Int64, generator: tokens)
+            .narrow(0, rank * share, share);
+    }
+}
+
+/// <summary>What one rank has measured.</summary>
+/// <param name="StepSeconds">Median time of a step.</param>
+/// <param name="PeakProportionalSet">In MiB.</param>
+/// <param name="PeakResidentSet">In MiB.</param>
+/// <param name="Losses">Mean loss of the global batch at each step.</param>
+internal sealed record TrainMeasurement(
+    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses);

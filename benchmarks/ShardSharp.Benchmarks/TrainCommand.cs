@@ -1,0 +1,91 @@
+using System.CommandLine;
+using ShardSharp.Launching;
+using ShardSharp.Topology;
+
+namespace ShardSharp.Benchmarks;
+
+/// <summary><c>train</c>: the speed and memory of training a GPT.</summary>
+internal static class TrainCommand
+{
+    public static Command Create()
+    {
+        var mode = new Option<TrainMode>("--mode")
+        {
+            Description = "plain (TorchSharp alone), single or ddp.",
+            DefaultValueFactory = _ => TrainMode.Single,
+        };
+        var dtype = new Option<string>("--dtype") { Description = "Number type.", DefaultValueFactory = _ => "float32" };
+        dtype.AcceptOnlyFromAmong("float32");
+        var ranks = PositiveOption.Create("--ranks", 1, "Number of ranks.");
+        var threads = PositiveOption.Create("--threads", 1, "Compute threads of each rank.");
+        var vocabulary = PositiveOption.Create("--vocab", 8192, "Tokens in the vocabulary.");
+        var sequence = PositiveOption.Create("--seq", 256, "Tokens in a sequence.");
+        var hidden = PositiveOption.Create("--hidden", 512, "Width of the model.");
+        var heads = PositiveOption.Create("--heads", 8, "Attention heads.");
+        var layers = PositiveOption.Create("--layers", 8, "Transformer blocks.");
+        var batch = PositiveOption.Create("--batch", 8, "Sequences per step over all ranks.");
+        var microbatches = PositiveOption.Create("--microbatches", 4, "Parts in which a rank works off its share of a batch.");
+        var steps = PositiveOption.Create("--steps", 10, "Steps to time.");
+        var warmup = PositiveOption.Create("--warmup", 3, "Steps before those.", least: 0);
+        var seed = PositiveOption.Create("--seed", 1234, "Seed of parameters and tokens.", least: 0);
+
+        var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
+        {
+            mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
+        };
+        command.SetAction(arguments =>
+        {
+            int Value(Option<int> option) => arguments.GetValue(option);
+            var shape = new GptShape(Value(vocabulary), Value(sequence), Value(hidden), Value(heads), Value(layers));
+            return Run(new TrainOptions(
+                arguments.GetValue(mode), Value(ranks), Value(threads), shape, Value(batch), Value(microbatches), Value(steps), Value(warmup),
+                Value(seed)));
+        });
+        return command;
+    }
+
+    private static int Run(TrainOptions options)
+    {
+        string[] violations = [.. options.Violations()];
+        foreach (string violation in violations)
+            Console.Error.WriteLine(violation);
+        if (violations.Length > 0)
+            return ExitCodes.BadConfiguration;
+
+        if (options.Mode == TrainMode.Plain)
+        {
+            TrainMeasurement plain = new TrainBenchmark(options, rank: 0).Run(() => new PlainTrainer(options));
+            Console.WriteLine(JsonLine.Of(Result(options, [plain])));
+            return ExitCodes.Success;
+        }
+
+        var configuration = new ParallelConfiguration
+        {
+            Ranks = options.Ranks,
+            ThreadsPerRank = options.Threads,
+            Microbatches = options.Microbatches,
+            Seed = options.Seed,
+        };
+        return RankRun.Launch(configuration, session =>
+        {
+            TrainMeasurement mine = new TrainBenchmark(options, session.Rank).Run(() => new ShardedTrainer(session, options));
+            return [Result(options, session.Groups.World.AllGatherObject(mine))];
+        });
+    }
+
+    private static TrainResult Result(TrainOptions options, IReadOnlyList<TrainMeasurement> ranks)
+    {
+        // The slowest rank says how long a step takes.
+        double seconds = ranks.Max(rank => rank.StepSeconds);
+        return new TrainResult(
+            options.Mode.ToString().ToLowerInvariant(),
+            options.Ranks,
+            options.Threads,
+            options.Microbatches,
+            seconds,
+            options.Batch * options.Shape.Sequence / seconds,
+            [.. ranks.Select(rank => Math.Round(rank.PeakProportionalSet, 1))],
+            [.. ranks.Select(rank => Math.Round(rank.PeakResidentSet, 1))],
+            ranks[0].Losses);
+    }
+}

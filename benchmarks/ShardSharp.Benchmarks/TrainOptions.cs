@@ -1,0 +1,40 @@
+namespace ShardSharp.Benchmarks;
+
+/// <summary>What to train, how, and for how long.</summary>
+/// <param name="Mode">How the ranks share the work.</param>
+/// <param name="Ranks">Number of ranks.</param>
+/// <param name="Threads">Compute threads of each rank.</param>
+/// <param name="Shape">Sizes of the model.</param>
+/// <param name="Batch">Sequences per step over all ranks.</param>
+/// <param name="Microbatches">In how many parts a rank works off its share of the batch.</param>
+/// <param name="Steps">Steps to time.</param>
+/// <param name="Warmup">Steps before those.</param>
+/// <param name="Seed">Seed of parameters and tokens.</param>
+internal sealed record TrainOptions(
+    TrainMode Mode, int Ranks, int Threads, GptShape Shape, int Batch, int Microbatches, int Steps, int Warmup, int Seed)
+{
+    /// <summary>What cannot be run, in words; empty if all is well.</summary>
+    public IEnumerable<string> Violations()
+    {
+        if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
+            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp.";
+        if (Batch % (Ranks * Microbatches) != 0)
+            yield return $"--batch is {Batch}, which {Ranks} ranks cannot share out equally in {Microbatches} microbatches each. "
+                + $"It works with a multiple of {Ranks * Microbatches}.";
+        if (Shape.Hidden % Shape.Heads != 0)
+            yield return $"--hidden is {Shape.Hidden}, which {Shape.Heads} heads do not divide. It works with a multiple of {Shape.Heads}.";
+    }
+}
+
+/// <summary>How the ranks share the work.</summary>
+internal enum TrainMode
+{
+    /// <summary>TorchSharp alone, written with care: what ShardSharp on one rank is compared with.</summary>
+    Plain,
+
+    /// <summary>ShardSharp on one rank.</summary>
+    Single,
+
+    /// <summary>Replicated data parallelism.</summary>
+    Ddp,
+}
