@@ -1,0 +1,58 @@
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace TrainGpt.Reporting;
+
+/// <summary>A panel on the terminal that is redrawn in place.</summary>
+public sealed class LiveDisplay : IProgressDisplay
+{
+    private readonly TaskCompletionSource _finished = new();
+    private readonly List<double> _losses = [];
+    private readonly string _title;
+    private readonly Task _live;
+    private LiveDisplayContext? _context;
+    private string _validation = "[grey]-[/]";
+
+    public LiveDisplay(string title)
+    {
+        _title = title;
+        // The panel lives as long as its callback runs, and the callback until Dispose.
+        _live = AnsiConsole.Live(new Markup("starting ...")).StartAsync(context =>
+        {
+            _context = context;
+            return _finished.Task;
+        });
+    }
+
+    public void Show(StepReport report)
+    {
+        _losses.Add(report.Loss);
+        _context?.UpdateTarget(Draw(report));
+    }
+
+    public void ShowValidation(int afterStep, double loss) => _validation = $"[bold]{loss:F4}[/] [grey]at step {afterStep}[/]";
+
+    public void Dispose()
+    {
+        _finished.TrySetResult();
+        _live.GetAwaiter().GetResult();
+    }
+
+    private Panel Draw(StepReport report)
+    {
+        var bar = new BreakdownChart().Width(Sparkline.Width).HideTags()
+            .AddItem("done", report.Step, Color.Green)
+            .AddItem("left", report.Steps - report.Step, Color.Grey23);
+        var rows = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn(new GridColumn().NoWrap());
+        void Row(string name, string value) => rows.AddRow($"[grey]{name}[/]", value);
+        Row("step", $"[bold]{report.Step}[/] of {report.Steps}");
+        Row("training loss", $"[bold green]{report.Loss:F4}[/]");
+        Row("validation loss", _validation);
+        Row("learning rate", $"{report.LearningRate:0.00e+0}");
+        Row("speed", $"{report.TokensPerSecond:N0} tokens/s");
+        Row("memory", $"{report.MemoryMiB:N0} MiB");
+        Row("time", $"{report.Elapsed:m\\:ss}, [bold]{report.Remaining:m\\:ss}[/] left");
+        IRenderable[] parts = [bar, new Markup($"[green]{Sparkline.Draw(_losses)}[/]"), rows];
+        return new Panel(new Rows(parts)).Header(Markup.Escape(_title)).RoundedBorder().BorderColor(Color.Grey42).Padding(2, 1);
+    }
+}
