@@ -37,8 +37,18 @@ public sealed class Gpt : Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var positions = arange(input.shape[1], dtype: ScalarType.Int64, device: input.device);
         var hidden = _tokens.call(input) + _positions.call(positions);
-        foreach (var block in _blocks) hidden = block.call(hidden);
+        foreach (var block in _blocks)
+            hidden = block.call(hidden);
         return _head.call(_norm.call(hidden)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Mean over all tokens of how surprised the model is by the next one, in nats: the training objective.</summary>
+    /// <param name="logits">[batch, sequence, vocabulary]</param>
+    /// <param name="labels">[batch, sequence] of int64.</param>
+    public static Tensor Loss(Tensor logits, Tensor labels)
+    {
+        using var scope = NewDisposeScope();
+        return functional.cross_entropy(logits.flatten(0, 1), labels.flatten()).MoveToOuterDisposeScope();
     }
 
     /// <summary>GPT-2's initialisation: normal of 0.02, and narrower where a layer writes into the residual stream.</summary>
@@ -47,7 +57,8 @@ public sealed class Gpt : Module<Tensor, Tensor>
         using var _ = no_grad();
         foreach (var (name, parameter) in named_parameters())
         {
-            if (parameter.dim() < 2) continue;
+            if (parameter.dim() < 2)
+                continue;
             var depth = name.EndsWith("_output.weight", StringComparison.Ordinal) ? Math.Sqrt(2.0 * Settings.Layers) : 1;
             init.normal_(parameter, 0, 0.02 / depth);
         }

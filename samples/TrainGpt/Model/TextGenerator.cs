@@ -20,7 +20,8 @@ public sealed class TextGenerator(nn.Module<Tensor, Tensor> model, BytePairToken
         using var noGradients = no_grad();
         var random = new Random(seed);
         List<int> ids = [.. tokenizer.Encode(prompt)];
-        for (var i = 0; i < length; i++) ids.Add(Next(ids, random));
+        for (var i = 0; i < length; i++)
+            ids.Add(Next(ids, random));
         return tokenizer.Decode(ids);
     }
 
@@ -34,7 +35,8 @@ public sealed class TextGenerator(nn.Module<Tensor, Tensor> model, BytePairToken
 
         var drawn = random.NextDouble() * weights.Sum();
         var choice = 0;
-        while (choice < weights.Length - 1 && (drawn -= weights[choice]) >= 0) choice++;
+        while (choice < weights.Length - 1 && (drawn -= weights[choice]) >= 0)
+            choice++;
         return (int)candidates[choice].item<long>();
     }
 }

@@ -9,6 +9,7 @@ public sealed class LiveDisplay : IProgressDisplay
     private readonly TaskCompletionSource _finished = new();
     private readonly List<double> _losses = [];
     private readonly string _title;
+    private readonly StreamWriter _terminal;
     private readonly Task _live;
     private LiveDisplayContext? _context;
     private string _validation = "[grey]-[/]";
@@ -16,8 +17,16 @@ public sealed class LiveDisplay : IProgressDisplay
     public LiveDisplay(string title)
     {
         _title = title;
+        // Straight to the terminal: Console.Out puts the rank before each line.
+        _terminal = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
+        var console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = AnsiSupport.Yes,
+            Interactive = InteractionSupport.Yes,
+            Out = new AnsiConsoleOutput(_terminal),
+        });
         // The panel lives as long as its callback runs, and the callback until Dispose.
-        _live = AnsiConsole.Live(new Markup("starting ...")).StartAsync(context =>
+        _live = console.Live(new Markup("starting ...")).StartAsync(context =>
         {
             _context = context;
             return _finished.Task;
@@ -36,6 +45,7 @@ public sealed class LiveDisplay : IProgressDisplay
     {
         _finished.TrySetResult();
         _live.GetAwaiter().GetResult();
+        _terminal.Dispose();
     }
 
     private Panel Draw(StepReport report)

@@ -7,7 +7,8 @@ public sealed class PlainDisplay : IProgressDisplay
 
     public void Show(StepReport report)
     {
-        if (report.Step % StepsPerLine != 0 && report.Step != 1 && report.Step != report.Steps) return;
+        if (report.Step % StepsPerLine != 0 && report.Step != 1 && report.Step != report.Steps)
+            return;
         Console.WriteLine(
             $"step {report.Step,4}/{report.Steps}  loss {report.Loss:F4}  lr {report.LearningRate:0.0e+0}  " +
             $"{report.TokensPerSecond,6:F0} tokens/s  {report.MemoryMiB} MiB  {report.Remaining:m\\:ss} left");

@@ -16,7 +16,8 @@ public static class Sparkline
             .Select(i => (Start: i * values.Count / width, End: (i + 1) * values.Count / width))
             .Select(share => Enumerable.Range(share.Start, share.End - share.Start).Average(i => values[i]))
             .ToArray();
-        if (means.Length == 0) return string.Empty;
+        if (means.Length == 0)
+            return string.Empty;
         var (low, range) = (means.Min(), Math.Max(means.Max() - means.Min(), 1e-9));
         return string.Concat(means.Select(mean => Heights[(int)Math.Round((mean - low) / range * (Heights.Length - 1))]));
     }

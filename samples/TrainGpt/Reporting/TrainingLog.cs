@@ -21,7 +21,7 @@ public sealed class TrainingLog : IDisposable
     {
         (_options, _unigramEntropy) = (options, unigramEntropy);
         _folder = new RunFolder(options.Output);
-        _display = AnsiConsole.Profile.Out.IsTerminal && AnsiConsole.Profile.Capabilities.Ansi
+        _display = !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
             ? new LiveDisplay($"TrainGpt: {options.Output}")
             : new PlainDisplay();
     }

@@ -20,7 +20,8 @@ public sealed class TokenDataset(IReadOnlyList<int> tokens, int sequence) : util
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _tokens.Dispose();
+        if (disposing)
+            _tokens.Dispose();
         base.Dispose(disposing);
     }
 }
