@@ -2,7 +2,10 @@ using System.CommandLine;
 
 namespace TrainGpt;
 
-/// <summary>The program's own command line. ShardSharp takes its options (--ranks, --config, ...) off it first.</summary>
+/// <summary>
+/// The command line. ShardSharp reads its own options from the same arguments; they are declared here too, so that help shows them and a
+/// misspelt option is found before any rank starts.
+/// </summary>
 internal sealed class TrainingCommand : RootCommand
 {
     private static readonly TrainingOptions Defaults = new();
@@ -21,17 +24,37 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<int> _generate = Number("--generate", Defaults.Generate, "Tokens of text to generate at the end.");
     private readonly Option<string> _output = Option("--output", Defaults.Output, "Folder for the results.");
 
-    public TrainingCommand() : base("Trains a small GPT on the first books of the King James Bible, on one rank or many.")
+    private TrainingCommand() : base("Trains a small GPT on the first books of the King James Bible, on one rank or many.")
     {
         Option[] options =
         [
             _steps, _batch, _sequence, _hidden, _layers, _heads, _learningRate, _warmup, _evaluateEvery, _seed, _prompt, _generate, _output,
+            new Option<int?>("--ranks") { Description = "ShardSharp: how many ranks to start. [default: 2]" },
+            new Option<string>("--backend") { Description = "ShardSharp: what ranks are, shared-memory or threads. [default: shared-memory]" },
+            new Option<string>("--config") { Description = "ShardSharp: a JSON configuration file." },
+            new Option<string[]>("--set") { Description = "ShardSharp: one key of the configuration, as key=value; may be repeated." },
         ];
         foreach (var option in options)
             Options.Add(option);
     }
 
-    public TrainingOptions Read(ParseResult parsed) => new()
+    /// <summary>The options that <paramref name="arguments"/> ask for; null when they ask for help or do not work, which is then printed.</summary>
+    public static TrainingOptions? Read(string[] arguments, out int exitCode)
+    {
+        var command = new TrainingCommand();
+        TrainingOptions? options = null;
+        command.SetAction(result => options = command.ReadOptions(result));
+        var parsed = command.Parse(arguments);
+        exitCode = parsed.Invoke() == 0 ? 0 : 2;
+        if (options is null || options.Hidden % options.Heads == 0)
+            return options;
+        var multiple = (options.Hidden / options.Heads + 1) * options.Heads;
+        Console.Error.WriteLine($"--hidden {options.Hidden}: must be a multiple of --heads {options.Heads}, for example {multiple}.");
+        exitCode = 2;
+        return null;
+    }
+
+    private TrainingOptions ReadOptions(ParseResult parsed) => new()
     {
         Steps = parsed.GetValue(_steps),
         Batch = parsed.GetValue(_batch),

@@ -5,6 +5,8 @@ public sealed class PlainDisplay : IProgressDisplay
 {
     private const int StepsPerLine = 10;
 
+    public PlainDisplay(string title) => Console.WriteLine(title);
+
     public void Show(StepReport report)
     {
         if (report.Step % StepsPerLine != 0 && report.Step != 1 && report.Step != report.Steps)

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
+using ShardSharp.Topology;
 using Spectre.Console;
 
 namespace TrainGpt.Reporting;
@@ -6,6 +8,7 @@ namespace TrainGpt.Reporting;
 /// <summary>Measures a run, shows it, and writes it to its folder. One rank keeps it for all.</summary>
 public sealed class TrainingLog : IDisposable
 {
+    private readonly string _title;
     private readonly TrainingOptions _options;
     private readonly double _unigramEntropy;
     private readonly RunFolder _folder;
@@ -17,17 +20,15 @@ public sealed class TrainingLog : IDisposable
     private TimeSpan _stepTime;
     private TimeSpan _stepsTime;
 
-    public TrainingLog(TrainingOptions options, double unigramEntropy)
+    public TrainingLog(string title, TrainingOptions options, ParallelConfiguration parallel, double unigramEntropy)
     {
-        (_options, _unigramEntropy) = (options, unigramEntropy);
+        (_title, _options, _unigramEntropy) = (title, options, unigramEntropy);
         _folder = new RunFolder(options.Output);
+        _folder.WriteJson("configuration.json", new { Training = options, Parallel = JsonNode.Parse(parallel.ToJson()) });
         _display = !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
-            ? new LiveDisplay($"TrainGpt: {options.Output}")
-            : new PlainDisplay();
+            ? new LiveDisplay(title)
+            : new PlainDisplay(title);
     }
-
-    /// <summary>Keeps what the run was configured with.</summary>
-    public void Configuration<T>(T configuration) => _folder.WriteJson("configuration.json", configuration);
 
     /// <summary>Reports a step that has just ended.</summary>
     public void Step(double loss, double learningRate)
@@ -74,7 +75,7 @@ public sealed class TrainingLog : IDisposable
             ElapsedSeconds = _elapsed.Elapsed.TotalSeconds,
         };
         _folder.WriteJson("summary.json", summary);
-        _folder.WriteText("loss.svg", LossPlot.Draw("TrainGpt", _training, _validation, _unigramEntropy));
+        _folder.WriteText("loss.svg", LossPlot.Draw(_title, _training, _validation, _unigramEntropy));
         _folder.WriteText("generated.txt", generated + "\n");
         Console.WriteLine(
             $"""
