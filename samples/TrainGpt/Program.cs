@@ -36,7 +36,8 @@ static void Train(Session session, TrainingOptions options)
     var schedule = optim.lr_scheduler.LambdaLR(optimizer, options.LearningRateFactor);
 
     // One rank keeps the log; on the others it is null. Whatever ranks do together stays outside of `log?.`, or they would wait for ever.
-    var title = $"GPT of {model.Parameters.Sum(parameter => parameter.numel()) / 1e6:F1} million parameters on {session.Size} rank(s)";
+    var parameterCount = model.Parameters.Sum(parameter => parameter.numel());
+    var title = $"GPT of {parameterCount / 1e6:F1} million parameters on {session.Size} {(session.Size == 1 ? "rank" : "ranks")}";
     using var log = session.IsFirstRank ? new TrainingLog(title, options, session.Configuration, corpus.UnigramEntropy) : null;
 
     for (var step = 0; step < options.Steps;)

@@ -12,6 +12,7 @@ public sealed class LiveDisplay : IProgressDisplay
     private readonly StreamWriter _terminal;
     private readonly Task _live;
     private LiveDisplayContext? _context;
+    private StepReport? _report;
     private string _validation = "[grey]-[/]";
 
     public LiveDisplay(string title)
@@ -36,10 +37,16 @@ public sealed class LiveDisplay : IProgressDisplay
     public void Show(StepReport report)
     {
         _losses.Add(report.Loss);
+        _report = report;
         _context?.UpdateTarget(Draw(report));
     }
 
-    public void ShowValidation(int afterStep, double loss) => _validation = $"[bold]{loss:F4}[/] [grey]at step {afterStep}[/]";
+    public void ShowValidation(int afterStep, double loss)
+    {
+        _validation = $"[bold]{loss:F4}[/] [grey]at step {afterStep}[/]";
+        if (_report is not null)
+            _context?.UpdateTarget(Draw(_report));
+    }
 
     public void Dispose()
     {

@@ -52,7 +52,7 @@ public static class LossPlot
     {
         Position = position, Title = title, MajorGridlineStyle = LineStyle.Solid, MajorGridlineColor = OxyColor.FromRgb(0xea, 0xea, 0xea),
         TickStyle = TickStyle.None, AxislineStyle = LineStyle.None,
-        AxisTitleDistance = 12, MinimumPadding = 0.02, MaximumPadding = 0.02,
+        AxisTitleDistance = 18, MinimumPadding = 0.02, MaximumPadding = 0.02,
     };
 
     // The mean over a fortieth of the run on either side: unlike a running average it does not lag behind.

@@ -82,9 +82,9 @@ public sealed class TrainingLog : IDisposable
 
             {generated}
 
-            validation loss {summary.ValidationLoss:F4} nats per token; knowing only how frequent each token is: {_unigramEntropy:F4}
-            {summary.TokensPerSecond:F0} tokens/s, {summary.PeakMemoryMib} MiB at most on this rank, {_elapsed.Elapsed:m\:ss} in all
-            results in {_folder.Path}
+            validation loss {summary.ValidationLoss:F4}, unigram entropy {_unigramEntropy:F4}
+            {summary.TokensPerSecond:F0} tokens/s, {summary.PeakMemoryMib} MiB, {_elapsed.Elapsed:m\:ss}
+            {_folder.Path}
             """);
     }
 
