@@ -10,13 +10,13 @@ internal static class ChildRun
     /// <exception cref="InvalidOperationException">The run failed; what it wrote to its error stream has been passed on.</exception>
     public static async Task<TrainResult> Train(IReadOnlyList<string> options, CancellationToken cancellation)
     {
-        ProgramCommand self = ProgramCommand.OfThisProcess();
+        var self = ProgramCommand.OfThisProcess();
         // The program's own arguments end the list: `figures` is the first of them.
-        IEnumerable<string> host = self.Arguments.TakeWhile(argument => argument != "figures");
+        var host = self.Arguments.TakeWhile(argument => argument != "figures");
         var start = new ProcessStartInfo(self.FileName, [.. host, "train", .. options]) { RedirectStandardOutput = true };
-        using Process process = Process.Start(start) ?? throw new InvalidOperationException($"{self.FileName} does not start.");
-        await using CancellationTokenRegistration end = cancellation.Register(process.Kill);
-        string output = await process.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        using var process = Process.Start(start) ?? throw new InvalidOperationException($"{self.FileName} does not start.");
+        await using var end = cancellation.Register(process.Kill);
+        var output = await process.StandardOutput.ReadToEndAsync(CancellationToken.None);
         await process.WaitForExitAsync(CancellationToken.None);
         cancellation.ThrowIfCancellationRequested();
         return process.ExitCode == 0

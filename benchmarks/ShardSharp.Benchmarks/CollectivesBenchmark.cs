@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using ShardSharp.Communication;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Benchmarks;
@@ -13,12 +12,12 @@ internal sealed class CollectivesBenchmark(ProcessGroup group, string backend)
 
     public IEnumerable<CollectiveResult> Run()
     {
-        foreach (int kib in Kibibytes)
+        foreach (var kib in Kibibytes)
         {
-            using DisposeScope scope = NewDisposeScope();
-            long elements = kib * 1024L / sizeof(float);
+            using var scope = NewDisposeScope();
+            var elements = kib * 1024L / sizeof(float);
             // The part of a rank; where ranks do not divide the buffer, a little less than the buffer is communicated.
-            long part = elements / group.Size;
+            var part = elements / group.Size;
             Tensor whole = ones(elements), sharded = ones(part * group.Size), received = zeros(part * group.Size), mine = ones(part);
 
             // Sums of sums soon are infinite, which adds as fast as any other number.
@@ -44,17 +43,17 @@ internal sealed class CollectivesBenchmark(ProcessGroup group, string backend)
     {
         // The first calls touch fresh memory and have code compiled; they also tell how many calls fit into the budget.
         const int Warmup = 3;
-        for (int i = 0; i < Warmup; i++)
+        for (var i = 0; i < Warmup; i++)
             call();
-        TimeSpan once = Once(call);
+        var once = Once(call);
         Span<double> seconds = [once.TotalSeconds];
         group.AllReduce(seconds, ReduceOperation.Max);
-        int repetitions = (int)Math.Clamp(Budget.TotalSeconds / seconds[0], 5, 2000);
+        var repetitions = (int)Math.Clamp(Budget.TotalSeconds / seconds[0], 5, 2000);
 
         double[] microseconds = [.. Enumerable.Range(0, repetitions).Select(_ => Once(call).TotalMicroseconds)];
         // A collective has ended when it has ended on all ranks.
         group.AllReduce(microseconds.AsSpan(), ReduceOperation.Max);
-        double median = Median.Of(microseconds);
+        var median = Median.Of(microseconds);
         return new CollectiveResult(
             backend, group.Size, operation, kib, Math.Round(median, 2), Math.Round(kib * 1024 / median / 1000, 3));
     }
@@ -63,7 +62,7 @@ internal sealed class CollectivesBenchmark(ProcessGroup group, string backend)
     private TimeSpan Once(Action call)
     {
         group.Barrier();
-        long began = Stopwatch.GetTimestamp();
+        var began = Stopwatch.GetTimestamp();
         call();
         return Stopwatch.GetElapsedTime(began);
     }

@@ -22,7 +22,7 @@ internal static class CollectivesCommand
         var command = new Command("collectives", "Times collectives of float32 tensors from 4 KiB to 128 MiB.") { ranks, backend };
         command.SetAction(arguments =>
         {
-            string name = arguments.GetValue(backend)!;
+            var name = arguments.GetValue(backend)!;
             var configuration = new ParallelConfiguration
             {
                 Ranks = arguments.GetValue(ranks),

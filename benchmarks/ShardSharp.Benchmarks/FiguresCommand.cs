@@ -22,7 +22,7 @@ internal static class FiguresCommand
         command.SetAction(async (arguments, cancellation) =>
         {
             int turns = arguments.GetValue(repetitions), sequences = arguments.GetValue(batch);
-            IReadOnlyList<string> rest = arguments.UnmatchedTokens;
+            var rest = arguments.UnmatchedTokens;
             Console.WriteLine(JsonLine.Of(await DataParallelEfficiency(turns, sequences, rest, cancellation)));
             Console.WriteLine(JsonLine.Of(await SingleRankOverhead(turns, sequences, rest, cancellation)));
             return ExitCodes.Success;
@@ -35,10 +35,10 @@ internal static class FiguresCommand
         int turns, int batch, IReadOnlyList<string> rest, CancellationToken cancellation)
     {
         List<double> together = [], apart = [];
-        for (int i = 0; i < turns; i++)
+        for (var i = 0; i < turns; i++)
         {
-            TrainResult ddp = await ChildRun.Train(["--mode", "ddp", "--ranks", "2", "--batch", $"{batch}", .. rest], cancellation);
-            TrainResult[] independent = await Task.WhenAll(Enumerable.Range(0, 2).Select(
+            var ddp = await ChildRun.Train(["--mode", "ddp", "--ranks", "2", "--batch", $"{batch}", .. rest], cancellation);
+            var independent = await Task.WhenAll(Enumerable.Range(0, 2).Select(
                 _ => ChildRun.Train(["--mode", "single", "--batch", $"{batch / 2}", .. rest], cancellation)));
             together.Add(ddp.TokensPerS);
             apart.Add(independent.Sum(run => run.TokensPerS));
@@ -51,7 +51,7 @@ internal static class FiguresCommand
         int turns, int batch, IReadOnlyList<string> rest, CancellationToken cancellation)
     {
         List<TrainResult> sharded = [], plain = [];
-        for (int i = 0; i < turns; i++)
+        for (var i = 0; i < turns; i++)
         {
             sharded.Add(await ChildRun.Train(["--mode", "single", "--batch", $"{batch}", .. rest], cancellation));
             plain.Add(await ChildRun.Train(["--mode", "plain", "--batch", $"{batch}", .. rest], cancellation));

@@ -1,4 +1,3 @@
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -27,8 +26,8 @@ internal sealed class PlainTrainer : ITrainer
         double sum = 0;
         foreach (var (input, label) in inputs.chunk(_microbatches).Zip(labels.chunk(_microbatches)))
         {
-            using DisposeScope scope = NewDisposeScope();
-            Tensor loss = TrainBenchmark.Loss(_model.call(input), label);
+            using var scope = NewDisposeScope();
+            var loss = TrainBenchmark.Loss(_model.call(input), label);
             (loss / _microbatches).backward();
             sum += loss.item<float>();
         }

@@ -10,7 +10,7 @@ internal static class PositiveOption
         var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
         option.Validators.Add(result =>
         {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int given) && given < least)
+            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out var given) && given < least)
                 result.AddError($"{name} is {given}, but must be at least {least}.");
         });
         return option;

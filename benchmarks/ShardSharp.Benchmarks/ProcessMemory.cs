@@ -42,7 +42,7 @@ internal sealed class ProcessMemory : IDisposable
     private static double Read(string file, string key)
     {
         string line = File.ReadLines(file).First(line => line.StartsWith(key, StringComparison.Ordinal));
-        string kibibytes = line[key.Length..].Trim().Split(' ')[0];
+        var kibibytes = line[key.Length..].Trim().Split(' ')[0];
         return double.Parse(kibibytes, CultureInfo.InvariantCulture) / 1024;
     }
 }

@@ -8,6 +8,6 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     TrainCommand.Create(),
     FiguresCommand.Create(),
 };
-ParseResult arguments = root.Parse(args);
-int code = arguments.Invoke();
+var arguments = root.Parse(args);
+var code = arguments.Invoke();
 return arguments.Errors.Count > 0 ? ExitCodes.BadConfiguration : code;

@@ -18,11 +18,11 @@ internal static class RankRun
         // This program is the launcher, or a rank that the launcher started.
         if (Environment.GetEnvironmentVariable(FileVariable) is { } inherited)
             return LaunchInto(inherited);
-        string file = Path.GetTempFileName();
+        var file = Path.GetTempFileName();
         try
         {
             Environment.SetEnvironmentVariable(FileVariable, file);
-            int code = LaunchInto(file);
+            var code = LaunchInto(file);
             Console.Out.Write(File.ReadAllText(file));
             return code;
         }

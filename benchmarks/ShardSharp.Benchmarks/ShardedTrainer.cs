@@ -19,7 +19,7 @@ internal sealed class ShardedTrainer : ITrainer
     public double Step(Tensor inputs, Tensor labels)
     {
         _optimizer.zero_grad();
-        using StepOutput loss = _model.Step(inputs, labels, TrainBenchmark.Loss);
+        using var loss = _model.Step(inputs, labels, TrainBenchmark.Loss);
         _optimizer.step();
         return _session.MeanOverDataRanks(loss.ReduceMean());
     }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Benchmarks;
@@ -16,17 +15,17 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
     {
         set_num_threads(options.Threads);
         manual_seed(options.Seed);
-        using ITrainer trainer = createTrainer();
+        using var trainer = createTrainer();
         using var tokens = new Generator((ulong)options.Seed);
         var losses = new List<double>();
         var seconds = new List<double>();
 
         var first = new ProcessMemory();
-        for (int i = 0; i < options.Warmup; i++)
+        for (var i = 0; i < options.Warmup; i++)
             losses.Add(Step(trainer, tokens).Loss);
         first.Dispose();
 
-        for (int i = 0; i < options.Steps; i++)
+        for (var i = 0; i < options.Steps; i++)
         {
             var (loss, time) = Step(trainer, tokens);
             losses.Add(loss);
@@ -36,17 +35,17 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
         var last = new ProcessMemory();
         Step(trainer, tokens);
         last.Dispose();
-        double peak = Math.Max(first.PeakProportionalSet, last.PeakProportionalSet);
+        var peak = Math.Max(first.PeakProportionalSet, last.PeakProportionalSet);
         return new TrainMeasurement(Median.Of(seconds), peak, ProcessMemory.PeakResidentSet, losses);
     }
 
     private (double Loss, TimeSpan Time) Step(ITrainer trainer, Generator tokens)
     {
-        using DisposeScope scope = NewDisposeScope();
+        using var scope = NewDisposeScope();
         // Every rank draws the whole batch and takes its part: the tokens do not depend on the number of ranks.
         Tensor inputs = Draw(tokens), labels = Draw(tokens);
         var watch = Stopwatch.StartNew();
-        double loss = trainer.Step(inputs, labels);
+        var loss = trainer.Step(inputs, labels);
         return (loss, watch.Elapsed);
     }
 

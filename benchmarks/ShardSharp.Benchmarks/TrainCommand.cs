@@ -47,14 +47,14 @@ internal static class TrainCommand
     private static int Run(TrainOptions options)
     {
         string[] violations = [.. options.Violations()];
-        foreach (string violation in violations)
+        foreach (var violation in violations)
             Console.Error.WriteLine(violation);
         if (violations.Length > 0)
             return ExitCodes.BadConfiguration;
 
         if (options.Mode == TrainMode.Plain)
         {
-            TrainMeasurement plain = new TrainBenchmark(options, rank: 0).Run(() => new PlainTrainer(options));
+            var plain = new TrainBenchmark(options, rank: 0).Run(() => new PlainTrainer(options));
             Console.WriteLine(JsonLine.Of(Result(options, [plain])));
             return ExitCodes.Success;
         }
@@ -68,7 +68,7 @@ internal static class TrainCommand
         };
         return RankRun.Launch(configuration, session =>
         {
-            TrainMeasurement mine = new TrainBenchmark(options, session.Rank).Run(() => new ShardedTrainer(session, options));
+            var mine = new TrainBenchmark(options, session.Rank).Run(() => new ShardedTrainer(session, options));
             return [Result(options, session.Groups.World.AllGatherObject(mine))];
         });
     }
@@ -76,7 +76,7 @@ internal static class TrainCommand
     private static TrainResult Result(TrainOptions options, IReadOnlyList<TrainMeasurement> ranks)
     {
         // The slowest rank says how long a step takes.
-        double seconds = ranks.Max(rank => rank.StepSeconds);
+        var seconds = ranks.Max(rank => rank.StepSeconds);
         return new TrainResult(
             options.Mode.ToString().ToLowerInvariant(),
             options.Ranks,

@@ -81,19 +81,19 @@ internal static class TensorAllocator
     {
         TorchLibrary.Load();
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64
-            || !NativeLibrary.TryLoad(CoreLibrary, typeof(TensorAllocator).Assembly, searchPath: null, out nint core)
-            || !NativeLibrary.TryGetExport(core, "_ZTVN3c1019DefaultCPUAllocatorE", out nint table)
-            || !NativeLibrary.TryGetExport(core, "_ZN3c1015GetCPUAllocatorEv", out nint get)
-            || !NativeLibrary.TryGetExport(core, "_ZN3c1015SetCPUAllocatorEPNS_9AllocatorEh", out nint set))
+            || !NativeLibrary.TryLoad(CoreLibrary, typeof(TensorAllocator).Assembly, searchPath: null, out var core)
+            || !NativeLibrary.TryGetExport(core, "_ZTVN3c1019DefaultCPUAllocatorE", out var table)
+            || !NativeLibrary.TryGetExport(core, "_ZN3c1015GetCPUAllocatorEv", out var get)
+            || !NativeLibrary.TryGetExport(core, "_ZN3c1015SetCPUAllocatorEPNS_9AllocatorEh", out var set))
             return false;
-        nint current = ((delegate* unmanaged<nint>)get)();
+        var current = ((delegate* unmanaged<nint>)get)();
         if (current == 0 || *(nint*)current != table + (FirstFunction * sizeof(nint)))
             return false;
 
         // The process's own malloc and free, whichever library it took them from.
-        nint process = NativeLibrary.GetMainProgramHandle();
+        var process = NativeLibrary.GetMainProgramHandle();
         nint malloc = NativeLibrary.GetExport(process, "malloc"), free = NativeLibrary.GetExport(process, "free");
-        nint[] functions = new ReadOnlySpan<nint>((void*)table, TableEntries).ToArray();
+        var functions = new ReadOnlySpan<nint>((void*)table, TableEntries).ToArray();
         Span<byte> code = [.. Code, .. Bytes([malloc, free, functions[Allocate]])];
         functions[Allocate] = ExecutableMemory.TryCreate(code);
         if (functions[Allocate] == 0)

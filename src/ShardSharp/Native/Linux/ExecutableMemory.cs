@@ -14,7 +14,7 @@ internal static unsafe partial class ExecutableMemory
     /// <returns>Its address, at the start of a page; 0 where the system allows no such memory (a hardened kernel, for example).</returns>
     public static nint TryCreate(ReadOnlySpan<byte> content)
     {
-        nint address = Map(0, (nuint)content.Length, Read | Write, Private | Anonymous, descriptor: -1, offset: 0);
+        var address = Map(0, (nuint)content.Length, Read | Write, Private | Anonymous, descriptor: -1, offset: 0);
         if (address == -1)
             return 0;
         content.CopyTo(new Span<byte>((void*)address, content.Length));

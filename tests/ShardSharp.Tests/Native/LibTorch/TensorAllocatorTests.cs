@@ -27,7 +27,7 @@ public sealed class TensorAllocatorTests
     public void Tensors_start_on_64_byte_boundaries(long bytes)
     {
         TensorAllocator.Install();
-        using Tensor tensor = zeros(bytes, ScalarType.Byte);
+        using var tensor = zeros(bytes, ScalarType.Byte);
         Assert.Equal(0, TensorMemory.DataPointer(tensor) % 64);
         Assert.Equal(0, tensor.count_nonzero().item<long>());
     }
@@ -39,14 +39,14 @@ public sealed class TensorAllocatorTests
         const int Attempts = 20;
         // Below the size that glibc maps on its own (128 KiB), so that it comes from the heap.
         const long Bytes = 100 * 1024;
-        int reused = 0;
-        for (int i = 0; i < Attempts; i++)
+        var reused = 0;
+        for (var i = 0; i < Attempts; i++)
         {
-            Tensor first = empty(Bytes, ScalarType.Byte);
-            using Tensor neighbour = empty(Bytes, ScalarType.Byte);
-            nint address = TensorMemory.DataPointer(first);
+            var first = empty(Bytes, ScalarType.Byte);
+            using var neighbour = empty(Bytes, ScalarType.Byte);
+            var address = TensorMemory.DataPointer(first);
             first.Dispose();
-            using Tensor second = empty(Bytes, ScalarType.Byte);
+            using var second = empty(Bytes, ScalarType.Byte);
             reused += TensorMemory.DataPointer(second) == address ? 1 : 0;
         }
 
