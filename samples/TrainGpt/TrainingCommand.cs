@@ -46,12 +46,19 @@ internal sealed class TrainingCommand : RootCommand
         command.SetAction(result => options = command.ReadOptions(result));
         var parsed = command.Parse(arguments);
         exitCode = parsed.Invoke() == 0 ? 0 : 2;
-        if (options is null || options.Hidden % options.Heads == 0)
+        if (options is null || Problem(options) is not { } problem)
             return options;
-        var multiple = (options.Hidden / options.Heads + 1) * options.Heads;
-        Console.Error.WriteLine($"--hidden {options.Hidden}: must be a multiple of --heads {options.Heads}, for example {multiple}.");
+        Console.Error.WriteLine(problem);
         exitCode = 2;
         return null;
+    }
+
+    private static string? Problem(TrainingOptions options)
+    {
+        if (options.Hidden % options.Heads == 0)
+            return options.Prompt.Length > 0 ? null : $"--prompt: must not be empty, for example \"{Defaults.Prompt}\".";
+        var multiple = (options.Hidden / options.Heads + 1) * options.Heads;
+        return $"--hidden {options.Hidden}: must be a multiple of --heads {options.Heads}, for example {multiple}.";
     }
 
     private TrainingOptions ReadOptions(ParseResult parsed) => new()

@@ -69,7 +69,8 @@ public sealed class LiveDisplay : IProgressDisplay
         Row("speed", $"{report.TokensPerSecond:N0} tokens/s");
         Row("memory", $"{report.MemoryMiB:N0} MiB");
         Row("time", $"{report.Elapsed:m\\:ss}, [bold]{report.Remaining:m\\:ss}[/] left");
-        IRenderable[] parts = [bar, new Markup($"[green]{Sparkline.Draw(_losses)}[/]"), rows];
+        var gap = new Markup(" ");
+        IRenderable[] parts = [bar, gap, new Markup($"[green]{Sparkline.Draw(_losses)}[/]"), gap, rows];
         return new Panel(new Rows(parts)).Header(Markup.Escape(_title)).RoundedBorder().BorderColor(Color.Grey42).Padding(2, 1);
     }
 }
