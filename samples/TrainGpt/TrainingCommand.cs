@@ -30,7 +30,7 @@ internal sealed class TrainingCommand : RootCommand
         [
             _steps, _batch, _sequence, _hidden, _layers, _heads, _learningRate, _warmup, _evaluateEvery, _seed, _prompt, _generate, _output,
             new Option<int?>("--ranks") { Description = "ShardSharp: how many ranks to start. [default: 2]" },
-            new Option<string>("--backend") { Description = "ShardSharp: what ranks are, shared-memory or threads. [default: shared-memory]" },
+            new Option<string>("--backend") { Description = "ShardSharp: shared-memory or threads. [default: shared-memory]" },
             new Option<string>("--config") { Description = "ShardSharp: a JSON configuration file." },
             new Option<string[]>("--set") { Description = "ShardSharp: one key of the configuration, as key=value; may be repeated." },
         ];
@@ -38,7 +38,7 @@ internal sealed class TrainingCommand : RootCommand
             Options.Add(option);
     }
 
-    /// <summary>The options that <paramref name="arguments"/> ask for; null when they ask for help or do not work, which is then printed.</summary>
+    /// <summary>The options that <paramref name="arguments"/> ask for; null, after printing why, if there is nothing to run.</summary>
     public static TrainingOptions? Read(string[] arguments, out int exitCode)
     {
         var command = new TrainingCommand();
@@ -46,12 +46,19 @@ internal sealed class TrainingCommand : RootCommand
         command.SetAction(result => options = command.ReadOptions(result));
         var parsed = command.Parse(arguments);
         exitCode = parsed.Invoke() == 0 ? 0 : 2;
-        if (options is null || options.Hidden % options.Heads == 0)
+        if (options is null || Problem(options) is not { } problem)
             return options;
-        var multiple = (options.Hidden / options.Heads + 1) * options.Heads;
-        Console.Error.WriteLine($"--hidden {options.Hidden}: must be a multiple of --heads {options.Heads}, for example {multiple}.");
+        Console.Error.WriteLine(problem);
         exitCode = 2;
         return null;
+    }
+
+    private static string? Problem(TrainingOptions options)
+    {
+        if (options.Hidden % options.Heads == 0)
+            return options.Prompt.Length > 0 ? null : $"--prompt: must not be empty, for example \"{Defaults.Prompt}\".";
+        var multiple = (options.Hidden / options.Heads + 1) * options.Heads;
+        return $"--hidden {options.Hidden}: must be a multiple of --heads {options.Heads}, for example {multiple}.";
     }
 
     private TrainingOptions ReadOptions(ParseResult parsed) => new()

@@ -68,8 +68,9 @@ public sealed class LiveDisplay : IProgressDisplay
         Row("learning rate", $"{report.LearningRate:0.00e+0}");
         Row("speed", $"{report.TokensPerSecond:N0} tokens/s");
         Row("memory", $"{report.MemoryMiB:N0} MiB");
-        Row("time", $"{report.Elapsed:m\\:ss}, [bold]{report.Remaining:m\\:ss}[/] left");
-        IRenderable[] parts = [bar, new Markup($"[green]{Sparkline.Draw(_losses)}[/]"), rows];
+        Row("time", $"{StepReport.Clock(report.Elapsed)}, [bold]{StepReport.Clock(report.Remaining)}[/] left");
+        var gap = new Markup(" ");
+        IRenderable[] parts = [bar, gap, new Markup($"[green]{Sparkline.Draw(_losses)}[/]"), gap, rows];
         return new Panel(new Rows(parts)).Header(Markup.Escape(_title)).RoundedBorder().BorderColor(Color.Grey42).Padding(2, 1);
     }
 }

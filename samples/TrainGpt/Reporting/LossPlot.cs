@@ -17,7 +17,8 @@ public static class LossPlot
 
     /// <summary>Draws both losses, and the unigram entropy they have to fall below, as an SVG document.</summary>
     public static string Draw(
-        string title, IReadOnlyList<(int Step, double Loss)> training, IReadOnlyList<(int Step, double Loss)> validation, double unigramEntropy)
+        string title, IReadOnlyList<(int Step, double Loss)> training, IReadOnlyList<(int Step, double Loss)> validation,
+        double unigramEntropy)
     {
         var (blue, orange) = (OxyColor.FromRgb(0x1f, 0x77, 0xb4), OxyColor.FromRgb(0xd6, 0x5f, 0x0e));
         var each = new LineSeries { Color = OxyColor.FromAColor(0x50, blue), StrokeThickness = 1 };
@@ -44,7 +45,10 @@ public static class LossPlot
             Color = OxyColors.Gray, LineStyle = LineStyle.Dash, TextHorizontalAlignment = HorizontalAlignment.Right,
         });
         foreach (var series in new[] { each, smooth, held }) model.Series.Add(series);
-        model.Legends.Add(new Legend { LegendPosition = LegendPosition.RightTop, LegendPadding = 12, LegendLineSpacing = 6, LegendFontSize = 13 });
+        model.Legends.Add(new Legend
+        {
+            LegendPosition = LegendPosition.RightTop, LegendPadding = 12, LegendLineSpacing = 6, LegendFontSize = 13,
+        });
         return new SvgExporter { Width = 800, Height = 450, UseVerticalTextAlignmentWorkaround = true }.ExportToString(model);
     }
 

@@ -13,7 +13,7 @@ public sealed class PlainDisplay : IProgressDisplay
             return;
         Console.WriteLine(
             $"step {report.Step,4}/{report.Steps}  loss {report.Loss:F4}  lr {report.LearningRate:0.0e+0}  " +
-            $"{report.TokensPerSecond,6:F0} tokens/s  {report.MemoryMiB} MiB  {report.Remaining:m\\:ss} left");
+            $"{report.TokensPerSecond,6:F0} tokens/s  {report.MemoryMiB} MiB  {StepReport.Clock(report.Remaining)} left");
     }
 
     public void ShowValidation(int afterStep, double loss) => Console.WriteLine($"step {afterStep,4}: validation loss {loss:F4}");

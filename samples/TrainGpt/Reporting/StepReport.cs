@@ -13,4 +13,7 @@ public sealed record StepReport(
 {
     /// <summary>Time left if the remaining steps take as long as those so far did.</summary>
     public TimeSpan Remaining => Elapsed / Step * (Steps - Step);
+
+    /// <summary>A time as minutes and seconds, however many minutes.</summary>
+    public static string Clock(TimeSpan time) => $"{(int)time.TotalMinutes}:{time.Seconds:00}";
 }

@@ -83,7 +83,7 @@ public sealed class TrainingLog : IDisposable
             {generated}
 
             validation loss {summary.ValidationLoss:F4}, unigram entropy {_unigramEntropy:F4}
-            {summary.TokensPerSecond:F0} tokens/s, {summary.PeakMemoryMib} MiB, {_elapsed.Elapsed:m\:ss}
+            {summary.TokensPerSecond:F0} tokens/s, {summary.PeakMemoryMib} MiB, {StepReport.Clock(_elapsed.Elapsed)}
             {_folder.Path}
             """);
     }

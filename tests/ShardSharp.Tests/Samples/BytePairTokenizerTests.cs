@@ -16,7 +16,11 @@ public sealed class BytePairTokenizerTests
             var encodings = new TheoryData<string, int[]>();
             using var file = JsonDocument.Parse(File.ReadAllText(Path.Combine(TrainingOptions.DataFolder, "reference_encodings.json")));
             foreach (var entry in file.RootElement.EnumerateArray())
-                encodings.Add(entry.GetProperty("text").GetString()!, [.. entry.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())]);
+            {
+                var ids = entry.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32());
+                encodings.Add(entry.GetProperty("text").GetString()!, [.. ids]);
+            }
+
             return encodings;
         }
     }

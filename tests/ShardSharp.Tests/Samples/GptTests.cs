@@ -36,6 +36,8 @@ public sealed class GptTests
         using var model = new Gpt(Settings);
         var tokens = randint(0, 50, [4, 8], dtype: ScalarType.Int64);
         Gpt.Loss(model.call(tokens), tokens).backward();
-        Assert.All(model.named_parameters(), entry => Assert.True(entry.parameter.grad is { } gradient && gradient.abs().sum().item<float>() > 0, entry.name));
+        Assert.All(
+            model.named_parameters(),
+            entry => Assert.True(entry.parameter.grad is { } gradient && gradient.abs().sum().item<float>() > 0, entry.name));
     }
 }
