@@ -10,14 +10,20 @@ internal static partial class GlibcHeap
     private const int TrimThreshold = -1;
     private const int MapThreshold = -3;
 
+    /// <summary>Through these a user decides about the heap; see mallopt(3) and the glibc manual, "Memory Allocation Tunables".</summary>
+    private static readonly string[] UserChoices = ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"];
+
     /// <summary>
     /// Has the heap keep what is freed, for good, and serve what it can (blocks up to 32 MiB) instead of mapping it. A training step needs
     /// again what the one before it has freed, and memory that goes to the system and comes back is zeroed page by page each time.
+    /// Where the environment says something about the heap, that holds.
     /// </summary>
     public static void KeepFreedMemory()
     {
         const int Never = -1;
         const int LargestAllowed = 32 << 20;
+        if (UserChoices.Any(variable => Environment.GetEnvironmentVariable(variable) is not null))
+            return;
         _ = SetOption(TrimThreshold, Never);
         _ = SetOption(MapThreshold, LargestAllowed);
     }
