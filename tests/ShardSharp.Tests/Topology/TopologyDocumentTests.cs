@@ -5,7 +5,7 @@ namespace ShardSharp.Tests.Topology;
 /// <summary>The numbers in docs/topology.md are those the library computes.</summary>
 public sealed class TopologyDocumentTests
 {
-    private static readonly string Document = File.ReadAllText(Path.Combine(RepositoryRoot(), "docs", "topology.md"));
+    private static readonly string Document = Repository.Read("docs/topology.md");
 
     [Fact]
     public void The_table_of_eight_ranks_is_right()
@@ -40,12 +40,4 @@ public sealed class TopologyDocumentTests
     });
 
     private static string Line(string start) => Document.Split('\n').Single(line => line.StartsWith(start, StringComparison.Ordinal));
-
-    private static string RepositoryRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "ShardSharp.slnx")))
-            folder = Path.GetDirectoryName(folder);
-        return folder ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-    }
 }

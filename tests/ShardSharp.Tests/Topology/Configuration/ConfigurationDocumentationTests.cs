@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.Topology.Configuration;
@@ -9,8 +8,6 @@ namespace ShardSharp.Tests.Topology.Configuration;
 /// </summary>
 public sealed class ConfigurationDocumentationTests
 {
-    private static readonly bool IsUpdating = Environment.GetEnvironmentVariable("UPDATE_DOCUMENTS") == "1";
-
     [Fact]
     public void The_page_lists_the_keys() => CheckSection("keys", ConfigurationTables.Keys());
 
@@ -20,8 +17,8 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void The_schema_is_that_of_the_keys()
     {
-        var path = Repository("docs/configuration.schema.json");
-        if (IsUpdating)
+        var path = Repository.PathOf("docs/configuration.schema.json");
+        if (Repository.IsUpdating)
             File.WriteAllText(path, ConfigurationTables.Schema());
         Assert.Equal(ConfigurationTables.Schema(), File.ReadAllText(path));
     }
@@ -29,7 +26,7 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void Every_key_links_to_its_description()
     {
-        var page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+        var page = Repository.Read(ConfigurationKeys.Page);
 
         Assert.All(ConfigurationKeys.All, key =>
             Assert.Contains($"<a id=\"{key.Documentation.Split('#')[1]}\">", page, StringComparison.Ordinal));
@@ -38,7 +35,7 @@ public sealed class ConfigurationDocumentationTests
     [Fact]
     public void The_example_of_the_page_works()
     {
-        var page = File.ReadAllText(Repository(ConfigurationKeys.Page));
+        var page = Repository.Read(ConfigurationKeys.Page);
         var example = page.Split("```json\n")[1].Split("```")[0];
 
         Assert.NotEqual(new ParallelConfiguration(), ParallelConfiguration.FromJson(example));
@@ -46,21 +43,13 @@ public sealed class ConfigurationDocumentationTests
 
     private static void CheckSection(string name, string expected)
     {
-        var path = Repository(ConfigurationKeys.Page);
+        var path = Repository.PathOf(ConfigurationKeys.Page);
         var begin = $"<!-- {name}: written by ConfigurationDocumentationTests -->\n";
         var parts = File.ReadAllText(path).Split(begin);
         var rest = parts[1].Split("\n<!-- end -->", 2);
-        if (IsUpdating)
+        if (Repository.IsUpdating)
             File.WriteAllText(path, $"{parts[0]}{begin}{expected}\n<!-- end -->{rest[1]}");
         else
             Assert.Equal(expected, rest[0]);
-    }
-
-    private static string Repository(string path, [CallerFilePath] string thisFile = "")
-    {
-        var folder = Path.GetDirectoryName(thisFile)!;
-        while (!File.Exists(Path.Combine(folder, "ShardSharp.slnx")))
-            folder = Path.GetDirectoryName(folder)!;
-        return Path.Combine(folder, path);
     }
 }
