@@ -96,17 +96,18 @@ internal sealed class SessionLauncher
 
     private void RequireOneHost(ClusterEnvironment cluster)
     {
+        var launcher = Launchers.NameOf(cluster.Launcher);
         if (cluster.LocalSize != cluster.WorldSize)
         {
             throw new PlatformNotSupportedException(
-                $"{cluster.Launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI "
-                + "backend, which is not supported yet; start all ranks on one host.");
+                $"{launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI backend, "
+                + "which is not supported yet; start all ranks on one host.");
         }
 
         if (Configuration.Backend == CommunicationBackend.Threads && cluster.WorldSize > 1)
         {
             throw new PlatformNotSupportedException(
-                $"backend = threads makes all ranks threads of one process, but {cluster.Launcher} started {cluster.WorldSize} processes. Start the "
+                $"backend = threads makes all ranks threads of one process, but {launcher} started {cluster.WorldSize} processes. Start the "
                 + "program by itself, or leave the backend out.");
         }
     }

@@ -19,10 +19,11 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
     private readonly long _end = Environment.TickCount64 + (long)terms.RendezvousTimeout.TotalMilliseconds;
     private readonly SharedMemorySource _regions = new();
 
-    // Socket names are at most 108 bytes long; schedulers' job names may be longer.
-    private readonly UnixDomainSocketEndPoint _meetingPoint = new(
-        $"\0shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(
-            System.Text.Encoding.UTF8.GetBytes(job)))[..32]}");
+    private readonly UnixDomainSocketEndPoint _meetingPoint = new($"\0{MeetingPoint(job)}");
+
+    /// <summary>The name of the socket. It has room for 107 bytes; schedulers' job names may be longer.</summary>
+    public static string MeetingPoint(string job) => $"shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(
+        System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(job)))[..32]}";
 
     /// <summary>Joins as a rank and returns when all ranks have come.</summary>
     /// <exception cref="CommunicationException">Ranks are missing, or another run has the same job name.</exception>
