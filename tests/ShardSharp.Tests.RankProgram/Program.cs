@@ -4,6 +4,9 @@ using System.Runtime.InteropServices;
 using ShardSharp.Launching;
 using ShardSharp.Topology;
 
+if (args is ["session", ..])
+    return SessionScenarios.Run(args);
+
 // Without a rank in its environment the program launches itself on two ranks, as ModelParallel.Launch does; as a rank it plays a scenario.
 if (Environment.GetEnvironmentVariable(RankVariables.Rank) is not { } rankText)
 {

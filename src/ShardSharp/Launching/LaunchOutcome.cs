@@ -19,13 +19,23 @@ internal sealed record LaunchOutcome(int Ranks, IReadOnlyList<RankExit> Exits, R
     {
         if (Signal is { } signal)
             yield return $"stopped by {RankExit.SignalName(signal)}; all {Ranks} ranks were told to end.";
-        if (Cause is { } cause)
+        var failed = Exits.Where(exit => !exit.Succeeded).OrderBy(exit => exit.Rank);
+        if (Cause is { ExitCode: ExitCodes.AnotherRankFailed })
+        {
+            yield return $"no rank failed by itself; some could not go on without another: {Names(failed)}. Their messages say why.";
+        }
+        else if (Cause is { } cause)
+        {
             yield return $"rank {cause.Rank} (pid {cause.ProcessId}) {cause.Description}.";
-        var followers = Exits.Where(exit => !exit.Succeeded && exit.Rank != Cause?.Rank)
-            .OrderBy(exit => exit.Rank).Select(exit => $"rank {exit.Rank} ({exit.Brief})");
-        if (Cause is not null && followers.Any())
-            yield return $"ended because of it: {string.Join(", ", followers)}.";
+            var followers = failed.Where(exit => exit.Rank != cause.Rank);
+            if (followers.Any())
+                yield return $"ended because of it: {Names(followers)}.";
+        }
+
         foreach (var rank in Unended)
             yield return $"rank {rank} has not ended after SIGKILL: it waits inside the kernel, usually for a device or a file system.";
+
+        static string Names(IEnumerable<RankExit> exits) => string.Join(
+            ", ", exits.Select(exit => exit.ExitCode == ExitCodes.AnotherRankFailed ? $"rank {exit.Rank}" : $"rank {exit.Rank} ({exit.Brief})"));
     }
 }

@@ -7,15 +7,22 @@ namespace ShardSharp.Launching;
 
 /// <summary>
 /// A rank's tie to the local launcher that started it: the rank dies when the launcher does, however that happens, and leaves Ctrl-C and a
-/// closed terminal, which the system tells every process of the terminal, to the launcher, which then ends the ranks in order.
+/// closed terminal, which the system tells every process of the terminal, to the launcher, which then ends the ranks with SIGTERM.
 /// </summary>
 internal sealed class LauncherBinding : IDisposable
 {
-    private readonly PosixSignalRegistration[] _registrations = [LeaveToLauncher(PosixSignal.SIGINT), LeaveToLauncher(PosixSignal.SIGHUP)];
+    private readonly PosixSignalRegistration[] _registrations;
+    private volatile bool _isEnding;
 
-    private LauncherBinding()
-    {
-    }
+    private LauncherBinding() => _registrations =
+    [
+        LeaveToLauncher(PosixSignal.SIGINT),
+        LeaveToLauncher(PosixSignal.SIGHUP),
+        PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => _isEnding = true),
+    ];
+
+    /// <summary>Whether this rank has been told to end.</summary>
+    public bool IsEnding => _isEnding;
 
     /// <summary>Binds this process to the launcher its environment names; to be called early, and held as long as the rank runs.</summary>
     /// <returns>The binding, or null where the rank was started by something else.</returns>

@@ -51,8 +51,10 @@ internal sealed record LocalLaunch
 /// <summary>How long the launcher waits for ranks to do by themselves what it would else force.</summary>
 internal sealed record LaunchGrace
 {
-    /// <summary>After the first failure, for the others to notice it and print their own report. <value>Default: 1.5 s.</value></summary>
-    public TimeSpan Report { get; init; } = TimeSpan.FromSeconds(1.5);
+    /// <summary>
+    /// After the first failure, for the others to notice it and print their own report, which takes them far less. <value>Default: 5 s.</value>
+    /// </summary>
+    public TimeSpan Report { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Between SIGTERM and SIGKILL. <value>Default: 5 s.</value></summary>
     public TimeSpan Terminate { get; init; } = TimeSpan.FromSeconds(5);

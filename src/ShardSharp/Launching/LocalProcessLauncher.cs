@@ -33,7 +33,7 @@ internal sealed class LocalProcessLauncher(LocalLaunch launch, LaunchConsole con
             var outcome = supervisor.RunAsync().GetAwaiter().GetResult();
             interrupts.Dispose();
             if (outcome.ExitCode != ExitCodes.Success)
-                EndLeftovers();
+                EndLeftovers(outcome);
             Task.WhenAll(ranks.Where(rank => rank.Exit.IsCompleted).Select(rank => rank.Relayed)).GetAwaiter().GetResult();
             console.ReportAsync(outcome.Report()).GetAwaiter().GetResult();
             return outcome;
@@ -44,9 +44,11 @@ internal sealed class LocalProcessLauncher(LocalLaunch launch, LaunchConsole con
         }
     }
 
-    /// <summary>Processes that ranks had started (data loaders, say) outlive a rank that was killed.</summary>
-    private void EndLeftovers()
+    /// <summary>Processes that ranks had started (data loaders, say) outlive a rank that was killed, and so do the runtime's files.</summary>
+    private void EndLeftovers(LaunchOutcome outcome)
     {
+        foreach (var killed in outcome.Exits.Where(exit => exit.Signal is not null))
+            HostPlatform.Current.RemoveRuntimeFiles(killed.ProcessId);
         foreach (var processId in HostPlatform.Current.ProcessesWithEnvironment(RankVariables.Job, launch.Job))
             HostPlatform.Current.Kill(processId);
     }

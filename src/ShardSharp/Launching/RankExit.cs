@@ -14,8 +14,7 @@ internal readonly record struct RankExit(int Rank, int ProcessId, int ExitCode)
     public int? Signal => ExitCode - ExitCodes.SignalBase is >= 1 and <= LastStandardSignal and int signal ? signal : null;
 
     /// <summary>In words: "exited with code 3", "was killed by SIGSEGV (signal 11; a fault in native code)".</summary>
-    public string Description => ExitCode == ExitCodes.AnotherRankFailed ? "ended because another rank failed"
-        : Signal is not { } signal ? $"exited with code {ExitCode}"
+    public string Description => Signal is not { } signal ? $"exited with code {ExitCode}"
         : UsualCause(signal) is { } cause ? $"was killed by {SignalName(signal)} (signal {signal}; {cause})"
         : $"was killed by {SignalName(signal)} (signal {signal})";
 

@@ -5,12 +5,15 @@ using ShardSharp.Communication.Local;
 namespace ShardSharp.Launching;
 
 /// <summary>Runs the user's program as the one rank of this process, from session to exit code.</summary>
+/// <param name="rank">The rank.</param>
 /// <param name="program">What the rank does.</param>
 /// <param name="roster">Where the other ranks learn of a failure; null if there are none.</param>
-/// <param name="isSupervised">Whether a launcher of ours tells failures from those that only followed.</param>
-internal sealed class RankProgram(Action<Session> program, RankRoster? roster, bool isSupervised)
+/// <param name="binding">The tie to a launcher of ours, which tells failures from those that only followed; null under other launchers.</param>
+internal sealed class RankProgram(int rank, Action<Session> program, RankRoster? roster, LauncherBinding? binding)
 {
-    public int Run(int rank, Func<Session> createSession)
+    private bool _isCause;
+
+    public int Run(Func<Session> createSession)
     {
         try
         {
@@ -18,27 +21,34 @@ internal sealed class RankProgram(Action<Session> program, RankRoster? roster, b
             program(session);
             return ExitCodes.Success;
         }
-        catch (RankFailedException consequence)
-        {
-            Console.Error.WriteLine(consequence.Message);
-            return isSupervised ? ExitCodes.AnotherRankFailed : ExitCodes.WorkFailed;
-        }
 
-        // A filter runs while the stack still stands: the others hear of the failure before this rank leaves its groups, and a debugger
-        // stops where the program threw.
-        catch (Exception failure) when (Announce(rank, failure))
+        // A filter runs while the stack still stands: the cause is shown before the others hear of it, they hear of it before this rank
+        // leaves its groups, and a debugger stops where the program threw.
+        catch (Exception failure) when (Announce(failure))
         {
-            Console.Error.WriteLine(failure);
-            return ExitCodes.WorkFailed;
+            return _isCause || binding is null ? ExitCodes.WorkFailed : ExitCodes.AnotherRankFailed;
         }
     }
 
-    private bool Announce(int rank, Exception failure)
+    private bool Announce(Exception failure)
     {
-        roster?.Fail(FailureText(rank, failure));
+        if (FailureText.CommunicationFailure(failure) is { } communication && IsConsequence(communication))
+        {
+            // Where the launcher ends all ranks, each sees others end: no news.
+            if (!_isCause && binding is not { IsEnding: true })
+                Console.Error.WriteLine(FailureText.Consequence(communication));
+        }
+        else
+        {
+            _isCause = true;
+            Console.Error.WriteLine(roster is null ? failure : $"Rank {rank} failed: {FailureText.Full(failure)}");
+            roster?.Fail(FailureText.Announcement(rank, failure));
+        }
+
         return !Debugger.IsAttached;
     }
 
-    /// <summary>What the other ranks show of a failure.</summary>
-    public static string FailureText(int rank, Exception failure) => $"Rank {rank} failed: {failure.GetType().Name}: {failure.Message}";
+    /// <summary>Ranks find out together that their calls do not match, or that time is up; the first to say so is the one to show it.</summary>
+    private bool IsConsequence(CommunicationException failure) =>
+        failure is RankFailedException || roster is { FirstFailure: not null, ReportedFirst: false };
 }

@@ -39,8 +39,8 @@ internal sealed class SessionLauncher
     private int RunAlone()
     {
         PrepareProcess(localRanks: 1);
-        return new RankProgram(_program, roster: null, isSupervised: false).Run(
-            0, () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()));
+        return new RankProgram(0, _program, roster: null, binding: null).Run(
+            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()));
     }
 
     private int RunThreads()
@@ -54,7 +54,7 @@ internal sealed class SessionLauncher
         {
             Ranks = ranks,
             Output = output,
-            RankFailed = failure => rendezvous.Roster.Fail(RankProgram.FailureText(failure.Rank, failure.Exception)),
+            RankFailed = failure => rendezvous.Roster.Fail(FailureText.Announcement(failure.Rank, failure.Exception)),
         };
         var outcome = launcher.Run(rank =>
         {
@@ -67,6 +67,9 @@ internal sealed class SessionLauncher
 
     private int RunProcesses()
     {
+        // Said once here, not by every rank.
+        HostPlatform.Current.RequireRankProcesses();
+        TorchLibrary.RequireInstalled();
         var launch = new LocalLaunch
         {
             Command = ProgramCommand.OfThisProcess(),
@@ -81,30 +84,30 @@ internal sealed class SessionLauncher
         RequireOneHost(cluster);
         using var binding = LauncherBinding.FromEnvironment();
 
-        // Our launcher puts the rank before the lines that it passes on; other launchers, and a terminal, get them from here.
-        var isRelayed = binding is not null && Console.IsOutputRedirected;
-        using var output = isRelayed ? null : RankOutput.ForTerminal(cluster.Rank, cluster.WorldSize);
+        using var output = RankOutput.ForProcess(
+            cluster.Rank, cluster.WorldSize, outputIsRelayed: binding is not null && Console.IsOutputRedirected, errorIsRelayed: binding is not null);
         if (cluster.WorldSize == 1)
             return RunAlone();
         PrepareProcess(cluster.LocalSize);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
-        return new RankProgram(_program, world.Roster, isSupervised: binding is not null).Run(
-            cluster.Rank, () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()));
+        return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
+            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()));
     }
 
     private void RequireOneHost(ClusterEnvironment cluster)
     {
+        var launcher = Launchers.NameOf(cluster.Launcher);
         if (cluster.LocalSize != cluster.WorldSize)
         {
             throw new PlatformNotSupportedException(
-                $"{cluster.Launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI "
-                + "backend, which is not supported yet; start all ranks on one host.");
+                $"{launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI backend, "
+                + "which is not supported yet; start all ranks on one host.");
         }
 
         if (Configuration.Backend == CommunicationBackend.Threads && cluster.WorldSize > 1)
         {
             throw new PlatformNotSupportedException(
-                $"backend = threads makes all ranks threads of one process, but {cluster.Launcher} started {cluster.WorldSize} processes. Start the "
+                $"backend = threads makes all ranks threads of one process, but {launcher} started {cluster.WorldSize} processes. Start the "
                 + "program by itself, or leave the backend out.");
         }
     }

@@ -1,3 +1,5 @@
+using ShardSharp.Communication;
+
 namespace ShardSharp.Launching;
 
 /// <summary>What a rank threw.</summary>
@@ -18,14 +20,19 @@ internal sealed record ThreadLaunchOutcome(IReadOnlyList<RankFailure> Failures, 
     {
         if (Cause is null)
             yield break;
-        yield return $"rank {Cause.Rank} failed: {Cause.Exception}";
-        if (Failures.Count > 1)
-        {
-            yield return "ended because of it: " + string.Join(", ", Failures.Skip(1).OrderBy(failure => failure.Rank)
-                .Select(failure => $"rank {failure.Rank} ({failure.Exception.GetType().Name}: {failure.Exception.Message})")) + ".";
-        }
+        yield return $"rank {Cause.Rank} failed: {FailureText.Full(Cause.Exception)}";
+        var followers = Failures.Skip(1).OrderBy(failure => failure.Rank).ToArray();
+        if (followers.Length > 0)
+            yield return $"ended because of it: {string.Join(", ", followers.Select(Brief))}.";
+        foreach (var wait in followers.Select(failure => FailureText.Wait(failure.Exception)).OfType<string>())
+            yield return wait.TrimStart();
 
         foreach (var rank in Unended)
             yield return $"rank {rank} has not ended; its thread ends with the process.";
+
+        // A mismatch names all ranks; what else a rank threw on its way out may matter.
+        static string Brief(RankFailure failure) => FailureText.CommunicationFailure(failure.Exception) is not null
+            ? $"rank {failure.Rank}"
+            : $"rank {failure.Rank} ({failure.Exception.GetType().Name}: {failure.Exception.Message})";
     }
 }

@@ -44,7 +44,7 @@ internal sealed class ThreadLauncher
             all.Wait(Grace);
         int[] unended = [.. Enumerable.Range(0, Ranks).Where(rank => !ended[rank].Task.IsCompleted)];
         lock (failures)
-            return new ThreadLaunchOutcome([.. failures.OrderBy(failure => failure.Exception is RankFailedException)], unended);
+            return new ThreadLaunchOutcome([.. failures.OrderBy(failure => FailureText.CommunicationFailure(failure.Exception) is RankFailedException)], unended);
 
         // A background thread does not keep the process from ending should its rank never do.
         void Start(int rank) => new Thread(() => RunRank(rank), StackSize) { Name = $"rank {rank}", IsBackground = true }.Start();

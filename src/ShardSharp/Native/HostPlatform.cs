@@ -30,6 +30,12 @@ internal abstract class HostPlatform
     /// <summary>Ends a process at once (SIGKILL); one that has ended already is left alone.</summary>
     public abstract void Kill(int processId);
 
+    /// <summary>
+    /// Removes what .NET leaves in the temporary folder for a process that was killed: the sockets of its debugger and diagnostics.
+    /// </summary>
+    /// <param name="processId">A .NET process of this user that has ended; one that lives is left alone.</param>
+    public abstract void RemoveRuntimeFiles(int processId);
+
     /// <summary>The living processes of this user that were started with the given environment variable at the given value.</summary>
     public abstract IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value);
 }

@@ -17,6 +17,8 @@ internal sealed class OtherPlatform : HostPlatform
 
     public override void Kill(int processId) => throw NotSupported();
 
+    public override void RemoveRuntimeFiles(int processId) => throw NotSupported();
+
     public override IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value) => throw NotSupported();
 
     private static PlatformNotSupportedException NotSupported() => new(

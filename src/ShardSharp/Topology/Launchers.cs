@@ -115,4 +115,7 @@ internal static class Launchers
     /// <summary>All launchers, the one to ask first in front; <see cref="ClusterEnvironment"/> says why in this order.</summary>
     public static IReadOnlyList<LauncherDescriptor> ByPrecedence { get; } =
         [Own, Torchrun, OpenMpi, Hydra, Mvapich, TorchVariables, Slurm, SageMaker];
+
+    /// <summary>What people call a launcher.</summary>
+    public static string NameOf(RankLauncher launcher) => ByPrecedence.First(descriptor => descriptor.Launcher == launcher).Name;
 }

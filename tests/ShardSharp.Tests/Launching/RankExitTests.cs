@@ -9,7 +9,6 @@ public sealed class RankExitTests
     [InlineData(137, 9, "was killed by SIGKILL (signal 9; out of memory is a usual cause)", "SIGKILL")]
     [InlineData(135, 7, "was killed by SIGBUS (signal 7; a full /dev/shm is a usual cause)", "SIGBUS")]
     [InlineData(143, 15, "was killed by SIGTERM (signal 15)", "SIGTERM")]
-    [InlineData(120, null, "ended because another rank failed", "code 120")]
     [InlineData(255, null, "exited with code 255", "code 255")]
     [InlineData(128, null, "exited with code 128", "code 128")]
     public void Says_how_a_rank_ended(int exitCode, int? signal, string description, string brief)

@@ -62,9 +62,9 @@ public sealed class RankOutputTests : IDisposable
     }
 
     [Fact]
-    public void Prefixes_only_the_output_of_a_rank_on_the_terminal()
+    public void Prefixes_of_a_rank_process_only_what_our_launcher_does_not()
     {
-        using (RankOutput.ForTerminal(1, worldSize: 2))
+        using (RankOutput.ForProcess(1, worldSize: 2, outputIsRelayed: false, errorIsRelayed: true))
         {
             Console.WriteLine("line");
             Console.Error.WriteLine("line");

@@ -34,7 +34,7 @@ public sealed class ThreadLauncherTests
             if (rank != 1)
             {
                 broken.Wait();
-                throw new RankFailedException("rank 1 has failed");
+                throw new RankFailedException($"rank 1 has failed{Environment.NewLine}  rank {rank} waited");
             }
 
             try
@@ -50,9 +50,7 @@ public sealed class ThreadLauncherTests
         Assert.Equal((1, 1), (outcome.ExitCode, outcome.Cause!.Rank));
         string[] report = [.. outcome.Report()];
         Assert.StartsWith("rank 1 failed: System.InvalidOperationException: boom", report[0], StringComparison.Ordinal);
-        Assert.Equal(
-            "ended because of it: rank 0 (RankFailedException: rank 1 has failed), rank 2 (RankFailedException: rank 1 has failed).",
-            report[1]);
+        Assert.Equal(["ended because of it: rank 0, rank 2.", "rank 0 waited", "rank 2 waited"], report[1..]);
     }
 
     [Fact]

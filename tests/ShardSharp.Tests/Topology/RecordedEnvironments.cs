@@ -25,6 +25,8 @@ internal static class RecordedEnvironments
         OMPI_MCA_ess_base_vpid=2
         OMPI_MCA_orte_num_nodes=2
         OMPI_UNIVERSE_SIZE=4
+        OMPI_MCA_orte_ess_num_procs=4
+        PMIX_ID=3298623489.2
         PMIX_NAMESPACE=3298623489
         PMIX_RANK=2
         PMIX_SERVER_URI2=3298623488.1;tcp4://10.0.0.2:40001
@@ -45,6 +47,8 @@ internal static class RecordedEnvironments
     /// <summary>mpiexec -n 2 on one host, rank 1.</summary>
     public const string Mpich = """
         GFORTRAN_UNBUFFERED_PRECONNECTED=y
+        HYDI_CONTROL_FD=7
+        MPIR_CVAR_CH3_INTERFACE_HOSTNAME=node01
         MPI_LOCALNRANKS=2
         MPI_LOCALRANKID=1
         PMI_FD=8

@@ -51,11 +51,15 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
     /// <summary>Notes that a rank has finished its program and takes part in nothing any more.</summary>
     public void Leave(int rank) => Volatile.Write(ref EntryOf(rank)->Presence, (int)Presence.Left);
 
+    /// <summary>Whether the first failure of the run was reported through this object.</summary>
+    public bool ReportedFirst { get; private set; }
+
     /// <summary>Reports a failure to all ranks; only the first one is kept.</summary>
     public void Fail(string message)
     {
         if (Interlocked.CompareExchange(ref Failure->FailureState, FailureBeingWritten, NoFailure) != NoFailure)
             return;
+        ReportedFirst = true;
         var room = new Span<byte>(memory + MessageOffset, MessageCapacity);
         Encoding.UTF8.GetEncoder().Convert(message, room, flush: true, out _, out Failure->MessageLength, out _);
         Volatile.Write(ref Failure->FailureState, FailureKnown);

@@ -70,10 +70,9 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
 
     private void ThrowIfHopeless(int* counter, int target, in PendingWait wait, TimeSpan waited)
     {
-        if (roster.FirstFailure is { } failure)
+        // A rank may have done its part, and then failed or left, since the counter was read.
+        if (roster.FirstFailure is { } failure && Volatile.Read(ref *counter) - target < 0)
             throw new RankFailedException($"{failure}{Environment.NewLine}  {wait.Describe()}");
-
-        // A rank may have done its part and left since the counter was read.
         if (roster.WhyGone(wait.AwaitedGlobalRank) is { } gone && Volatile.Read(ref *counter) - target < 0)
         {
             roster.Fail($"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.");

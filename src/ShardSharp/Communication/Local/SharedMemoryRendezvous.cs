@@ -19,10 +19,11 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
     private readonly long _end = Environment.TickCount64 + (long)terms.RendezvousTimeout.TotalMilliseconds;
     private readonly SharedMemorySource _regions = new();
 
-    // Socket names are at most 108 bytes long; schedulers' job names may be longer.
-    private readonly UnixDomainSocketEndPoint _meetingPoint = new(
-        $"\0shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(
-            System.Text.Encoding.UTF8.GetBytes(job)))[..32]}");
+    private readonly UnixDomainSocketEndPoint _meetingPoint = new($"\0{MeetingPoint(job)}");
+
+    /// <summary>The name of the socket. It has room for 107 bytes; schedulers' job names may be longer.</summary>
+    public static string MeetingPoint(string job) => $"shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(
+        System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(job)))[..32]}";
 
     /// <summary>Joins as a rank and returns when all ranks have come.</summary>
     /// <exception cref="CommunicationException">Ranks are missing, or another run has the same job name.</exception>
@@ -68,7 +69,8 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         {
             listener.Dispose();
             throw new CommunicationException(
-                $"Two rank 0 of a run named '{job}' are on this host. Give each run its own job name (environment variable SHARDSHARP_JOB).", taken);
+                $"Run '{job}' has a rank 0 on this host already: either two of its processes were given the same rank, or two runs the same job "
+                + "name.", taken);
         }
     }
 
@@ -90,9 +92,14 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
                 if (visitor.Hear() == Entered)
                     return visitor;
             }
-            else
+            else if (greeting is not null)
             {
-                visitor.TrySay($"!This run has ranks 0..{size - 1}, each of them once; '{greeting}' (rank, size) does not fit.");
+                // More ranks than this one now wait for something that cannot happen.
+                var message = $"Run '{job}' has ranks 0 to {size - 1}, each of them once, but a process came as rank {greeting}: either processes "
+                    + "were given the wrong rank or number of ranks, or two runs the same job name.";
+                visitor.TrySay($"!{message}");
+                visitor.Dispose();
+                throw new CommunicationException(message);
             }
 
             visitor.Dispose();
@@ -150,7 +157,7 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         return answer.StartsWith('!') ? throw new CommunicationException(answer[1..]) : answer;
     }
 
-    private static string Greeting(int rank, int size) => string.Create(CultureInfo.InvariantCulture, $"{rank} {size}");
+    private static string Greeting(int rank, int size) => string.Create(CultureInfo.InvariantCulture, $"{rank} of {size}");
 
     private TimeSpan Remaining() => TimeSpan.FromMilliseconds(Math.Max(0, _end - Environment.TickCount64));
 }

@@ -45,6 +45,14 @@ public static class TorchLibrary
             _ = BindingHandle.Value;
     }
 
+    /// <summary>Looks whether <see cref="Load"/> will find the libraries, without loading them.</summary>
+    /// <exception cref="DllNotFoundException">A file is missing or damaged.</exception>
+    internal static void RequireInstalled()
+    {
+        if (IsLoadedHere)
+            _ = TorchInstallation.Find(TorchInstallation.DefaultFolders());
+    }
+
     /// <summary>
     /// Has <see cref="Load"/> done when TorchSharp asks the runtime for its native library and the runtime finds none that loads.
     /// </summary>

@@ -34,6 +34,20 @@ internal sealed class LinuxPlatform : HostPlatform
 
     public override void Kill(int processId) => Send(processId, ProcessControl.KillSignal);
 
+    public override void RemoveRuntimeFiles(int processId)
+    {
+        if (Directory.Exists($"/proc/{processId}"))
+            return;
+
+        // https://learn.microsoft.com/dotnet/core/diagnostics/diagnostic-port: the names go on with
+        // when the process started.
+        foreach (var pattern in (string[])[$"dotnet-diagnostic-{processId}-*-socket", $"clr-debug-pipe-{processId}-*"])
+        {
+            foreach (var file in Directory.EnumerateFiles(Path.GetTempPath(), pattern))
+                File.Delete(file);
+        }
+    }
+
     public override IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value)
     {
         var entry = Encoding.UTF8.GetBytes($"\0{variable}={value}\0");
