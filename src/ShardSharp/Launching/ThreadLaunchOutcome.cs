@@ -1,5 +1,3 @@
-using ShardSharp.Communication;
-
 namespace ShardSharp.Launching;
 
 /// <summary>What a rank threw.</summary>
