@@ -21,7 +21,18 @@ public sealed class DistributedOptimizer : optim.Optimizer
     /// <summary>Updates the parameters from their averaged gradients.</summary>
     /// <param name="closure">Evaluates the loss anew, for the optimizers that ask for it; it must give the same on every rank.</param>
     /// <returns>The closure's loss; null without one.</returns>
-    public override Tensor step(Func<Tensor>? closure = null) => Inner.step(closure);
+    /// <exception cref="InvalidOperationException">The gradients are this rank's alone, so the ranks' parameters would differ.</exception>
+    public override Tensor step(Func<Tensor>? closure = null)
+    {
+        if (_model.HasOwnGradients)
+        {
+            throw new InvalidOperationException(
+                "The last step of the model only accumulated gradients on this rank. The optimizer runs after a step that averages them: the "
+                + "first outside AccumulateGradients, or the last of backward_passes_per_step.");
+        }
+
+        return Inner.step(closure);
+    }
 
     /// <summary>Lets go of all gradients of the model, which gives their memory to the next forward.</summary>
     public override void zero_grad() => _model.ZeroGradients();

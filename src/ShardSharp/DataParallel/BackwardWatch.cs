@@ -6,27 +6,48 @@ namespace ShardSharp.DataParallel;
 /// <summary>Tells during backward which modules' parameters have all their gradients.</summary>
 /// <remarks>
 /// Watched are the largest parts of the model that fit in a bucket and are called with one tensor, through <c>call</c>. Parameters of other
-/// parts, and those that several modules share, are never reported: their gradients are complete when backward is.
+/// parts, and those that several parts share, are never reported: their gradients are complete when backward is.
 /// </remarks>
 internal sealed class BackwardWatch : IDisposable
 {
     private readonly List<Unit> _units = [];
-    private readonly Action<IReadOnlyList<Parameter>> _completed;
 
     /// <param name="module">The model.</param>
     /// <param name="capacity">Bytes of parameters that a watched part has at most, if it can be divided.</param>
     /// <param name="completed">Called during backward with parameters whose gradients are complete.</param>
     public BackwardWatch(nn.Module module, long capacity, Action<IReadOnlyList<Parameter>> completed)
     {
-        _completed = completed;
-        var owners = new Dictionary<Parameter, int>(ReferenceEqualityComparer.Instance);
-        foreach (var part in module.modules().Append(module).Distinct())
+        var parts = new HashSet<nn.Module<Tensor, Tensor>>(ReferenceEqualityComparer.Instance);
+        var users = new Dictionary<Parameter, int>(ReferenceEqualityComparer.Instance);
+        Divide(module);
+        foreach (var part in parts)
         {
-            foreach (var parameter in part.parameters(recurse: false))
-                owners[parameter] = owners.GetValueOrDefault(parameter) + 1;
+            var own = part.parameters().Where(parameter => parameter.requires_grad && users[parameter] == 1).ToArray();
+            if (own.Length > 0)
+                _units.Add(new Unit(part, own, completed));
         }
 
-        Watch(module, capacity, owners);
+        void Divide(nn.Module part)
+        {
+            var whole = part.parameters().ToArray();
+            var fits = whole.Sum(parameter => parameter.numel() * parameter.element_size()) <= capacity || !part.children().Any();
+            if (fits && part is nn.Module<Tensor, Tensor> called)
+            {
+                if (parts.Add(called))
+                    Count(whole);
+                return;
+            }
+
+            Count(part.parameters(recurse: false));
+            foreach (var child in part.children())
+                Divide(child);
+        }
+
+        void Count(IEnumerable<Parameter> used)
+        {
+            foreach (var parameter in used)
+                users[parameter] = users.GetValueOrDefault(parameter) + 1;
+        }
     }
 
     /// <summary>Forgets calls whose backward never came, as in an evaluation that recorded a graph.</summary>
@@ -34,25 +55,9 @@ internal sealed class BackwardWatch : IDisposable
 
     public void Dispose() => _units.ForEach(unit => unit.Hook.remove());
 
-    private void Watch(nn.Module module, long capacity, Dictionary<Parameter, int> owners)
-    {
-        var parameters = module.parameters().Where(parameter => parameter.requires_grad && owners[parameter] == 1).ToArray();
-        if (parameters.Length == 0)
-            return;
-        var fits = parameters.Sum(parameter => parameter.numel() * parameter.element_size()) <= capacity || !module.children().Any();
-        if (fits && module is nn.Module<Tensor, Tensor> called)
-        {
-            _units.Add(new Unit(parameters, called, _completed));
-            return;
-        }
-
-        foreach (var child in module.children())
-            Watch(child, capacity, owners);
-    }
-
     private sealed class Unit
     {
-        public Unit(IReadOnlyList<Parameter> parameters, nn.Module<Tensor, Tensor> module, Action<IReadOnlyList<Parameter>> completed)
+        public Unit(nn.Module<Tensor, Tensor> module, IReadOnlyList<Parameter> parameters, Action<IReadOnlyList<Parameter>> completed)
         {
             void Passed()
             {
@@ -62,10 +67,12 @@ internal sealed class BackwardWatch : IDisposable
 
             Hook = module.register_forward_pre_hook((_, input) =>
             {
-                if (!input.requires_grad || !is_grad_enabled())
+                if (!is_grad_enabled())
                     return input;
+
+                // Backward does not come back to an input that needs no gradient: such a call stays pending, and the parts with it.
                 Pending++;
-                return BackwardMarker.Mark(input, Passed);
+                return input.requires_grad ? BackwardMarker.Mark(input, Passed) : input;
             });
         }
 

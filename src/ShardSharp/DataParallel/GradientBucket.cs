@@ -15,9 +15,6 @@ internal sealed class GradientBucket(IReadOnlyList<(string Name, Parameter Param
 
     public IReadOnlyList<(string Name, Parameter Parameter)> Parameters { get; } = parameters;
 
-    /// <summary>Whether the reduction of this backward has begun.</summary>
-    public bool IsStarted => _work is not null;
-
     /// <summary>Begins to average the gradients over the group, in the background.</summary>
     /// <param name="group">Ranks with the same parameters.</param>
     /// <param name="present">Set for each parameter that this rank has a gradient of; the others count as zero.</param>
