@@ -80,9 +80,13 @@ public abstract class DistributedModel : IDisposable
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
+            using var scope = NewDisposeScope();
+            var value = RunLoss(batch, i, loss);
+            var scaled = weight == 1 ? value : value / weight;
             if (synchronizes && i == batch.Count - 1)
                 _reducer.Arm();
-            outputs.Add(RunMicrobatch(batch, i, loss, weight));
+            scaled.backward();
+            outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
         HasOwnGradients = !synchronizes;
@@ -112,17 +116,22 @@ public abstract class DistributedModel : IDisposable
         return new StepOutput(outputs);
     }
 
-    private static Tensor RunMicrobatch(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss, int weight)
+    private Tensor RunLoss(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss)
     {
-        using var scope = NewDisposeScope();
-        Tensor value;
-
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
-        using (NewDisposeScope())
-            value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-        RequireLoss(value);
-        (weight == 1 ? value : value / weight).backward();
-        return value.detach().MoveToOuterDisposeScope();
+        using var scope = NewDisposeScope();
+        try
+        {
+            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
+            RequireLoss(value);
+            return value;
+        }
+        catch (Exception failure) when (_reducer.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        {
+            throw new InvalidOperationException(
+                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
+                + "to false for this model, or let the module compute a new tensor.", failure);
+        }
     }
 
     private static void RequireLoss(Tensor value)

@@ -14,12 +14,10 @@ internal sealed class GradientReducer : IDisposable
 {
     private readonly nn.Module _module;
     private readonly long _capacity;
-    private readonly bool _overlaps;
-    private readonly HashSet<Parameter> _complete = new(ReferenceEqualityComparer.Instance);
+    private readonly BackwardWatch? _watch;
     private Parameter[] _frozen = [];
     private GradientBucket[] _buckets = [];
     private double[] _present = [];
-    private BackwardWatch? _watch;
     private ExceptionDispatchInfo? _failure;
     private bool _armed;
 
@@ -29,12 +27,17 @@ internal sealed class GradientReducer : IDisposable
     /// <param name="overlap">Whether to start buckets during backward.</param>
     public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap)
     {
-        (_module, Group, _capacity, _overlaps) = (module, group, capacity, overlap);
+        (_module, Group, _capacity) = (module, group, capacity);
         Divide();
+        if (overlap && group.Size > 1)
+            _watch = new BackwardWatch(module, capacity, OnPassed);
     }
 
     /// <summary>Ranks that hold the same parameters.</summary>
     public ProcessGroup Group { get; }
+
+    /// <summary>Whether buckets start during backward.</summary>
+    public bool Overlaps => _watch is not null;
 
     /// <summary>Number of buckets.</summary>
     public int Buckets => _buckets.Length;
@@ -42,17 +45,17 @@ internal sealed class GradientReducer : IDisposable
     /// <summary>How many buckets' reductions have begun, always the first ones.</summary>
     public int Started { get; private set; }
 
-    /// <summary>Announces that the next backward is the last one before the optimizer's step.</summary>
+    /// <summary>Announces the last backward before the optimizer's step, directly before it.</summary>
     public void Arm()
     {
         if (Group.Size == 1)
             return;
         if (_frozen.Any(parameter => parameter.requires_grad))
             Divide();
-        _complete.Clear();
         Started = 0;
-        _armed = true;
-        _watch?.Reset();
+        _armed = Overlaps;
+        if (_armed)
+            Array.ForEach(_buckets, bucket => bucket.Remember());
     }
 
     /// <summary>Waits until all gradients are averages. Parameters that no rank has a gradient of stay without one.</summary>
@@ -84,8 +87,6 @@ internal sealed class GradientReducer : IDisposable
         _frozen = [.. _module.parameters().Where(parameter => !parameter.requires_grad)];
         _buckets = [.. Fill(trained, _capacity).Select(bucket => new GradientBucket(bucket))];
         _present = new double[trained.Length];
-        _watch?.Dispose();
-        _watch = _overlaps && Group.Size > 1 ? new BackwardWatch(_module, _capacity, OnComplete) : null;
     }
 
     /// <summary>Backward ends where forward began, so the last parameters fill the first bucket.</summary>
@@ -112,32 +113,20 @@ internal sealed class GradientReducer : IDisposable
         }
     }
 
-    private void OnComplete(IReadOnlyList<Parameter> parameters)
+    private void OnPassed()
     {
         if (!_armed || _failure is not null)
             return;
         try
         {
-            StartComplete(parameters);
+            while (Started < _buckets.Length && _buckets[Started].IsComplete)
+                StartNext();
         }
         catch (Exception failure)
         {
             // Between here and the caller of backward lie libtorch's frames, through which no exception can pass.
             _failure = ExceptionDispatchInfo.Capture(failure);
         }
-    }
-
-    private void StartComplete(IReadOnlyList<Parameter> parameters)
-    {
-        _complete.UnionWith(parameters);
-        while (Started < _buckets.Length && _buckets[Started].Parameters.All(named => IsComplete(named.Parameter)))
-            StartNext();
-    }
-
-    private bool IsComplete(Parameter parameter)
-    {
-        using var gradient = parameter.grad;
-        return gradient is not null && _complete.Contains(parameter);
     }
 
     private void StartNext()

@@ -60,14 +60,14 @@ public sealed class AccumulationTests
 
     [Theory]
     [InlineData(true, 1.5)]
-    [InlineData(false, 3 * 1.5)]
+    [InlineData(false, 2 * 1.5)]
     public void Takes_the_mean_or_the_sum_of_microbatches(bool average, double expected) => Run(
         (session, model, gradient) =>
         {
             StepOn(model, Sample(session, 0));
-            Assert.Equal(expected, gradient(), 1e-6);
+            Assert.Equal(expected, gradient());
         },
-        new ParallelConfiguration { Microbatches = 3, AverageGradientsAcrossMicrobatches = average });
+        new ParallelConfiguration { Microbatches = 2, AverageGradientsAcrossMicrobatches = average });
 
     [Fact]
     public void Continues_from_averaged_gradients_that_were_kept() => Run(
@@ -107,7 +107,7 @@ public sealed class AccumulationTests
             configuration);
 
     private static void StepOn(DistributedModel<TorchSharp.Modules.Linear> model, double sample) =>
-        model.Step([full(6, 1, sample)], (module, batch) => module.call(batch[0]).mean());
+        model.Step([full(4, 1, sample)], (module, batch) => module.call(batch[0]).mean());
 
     private static TorchSharp.Modules.Linear CreateSlope()
     {

@@ -35,7 +35,8 @@ internal sealed record Trial<TModule>(
         {
             using var scope = NewDisposeScope();
             BeforeStep(step, module);
-            optimizer.zero_grad();
+            foreach (var parameter in module.parameters())
+                parameter.grad = null;
             Loss(module, Batch(step)).backward();
             BeforeUpdate(step, module);
             optimizer.step();
