@@ -37,10 +37,20 @@ public static class RankHarness
     public static void RunSessions(
         int ranks, Action<Session> program, ParallelConfiguration? configuration = null, RankHarnessOptions? options = null)
     {
+        var failures = CaptureSessions(ranks, program, configuration, options);
+        if (failures.Count > 0)
+            ExceptionDispatchInfo.Throw(failures[0].Failure);
+    }
+
+    /// <summary>Runs a training program on every rank and returns what the ranks threw, the first to fail first.</summary>
+    /// <inheritdoc cref="RunSessions"/>
+    public static IReadOnlyList<(int Rank, Exception Failure)> CaptureSessions(
+        int ranks, Action<Session> program, ParallelConfiguration? configuration = null, RankHarnessOptions? options = null)
+    {
         var code = (configuration ?? new ParallelConfiguration()) with { Ranks = ranks };
         var loaded = ParallelConfiguration.Load([], new Dictionary<string, string>(), code);
         var construction = new Lock();
-        Run(
+        return Capture(
             ranks,
             world =>
             {

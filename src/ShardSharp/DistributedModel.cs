@@ -9,14 +9,15 @@ namespace ShardSharp;
 /// <summary>A model whose copies on the ranks train as one.</summary>
 /// <remarks>
 /// Every rank begins with the same parameters. After a step every parameter's <c>grad</c> is that of the mean loss over all ranks that hold
-/// the same parameters, as if one rank had seen the whole batch. Parameters must not be added, replaced or frozen later.
+/// the same parameters, as if one rank had seen the whole batch. Parameters may be frozen and thawed between steps, the same on
+/// all ranks, but must not be added or replaced later.
 /// </remarks>
 public abstract class DistributedModel : IDisposable
 {
     private readonly GradientReducer _reducer;
     private readonly ReplicaSynchronizer _replicas;
     private int _accumulated;
-    private bool _holdsBack;
+    private int _holds;
 
     private protected DistributedModel(nn.Module module, ParallelConfiguration configuration, ProcessGroup dataParallel)
     {
@@ -47,6 +48,7 @@ public abstract class DistributedModel : IDisposable
     /// <summary>Lets go of all gradients, which gives their memory to the next forward.</summary>
     public void ZeroGradients()
     {
+        HasOwnGradients = false;
         foreach (var parameter in Root.parameters())
             parameter.grad = null;
     }
@@ -54,11 +56,8 @@ public abstract class DistributedModel : IDisposable
     /// <summary>
     /// Steps until the result is disposed only add to the gradients, on each rank for itself; the first step after that averages all.
     /// </summary>
-    public IDisposable AccumulateGradients()
-    {
-        _holdsBack = true;
-        return new Accumulation(this);
-    }
+    /// <remarks>Gradients of several steps are summed; divide the loss by their number for the mean.</remarks>
+    public IDisposable AccumulateGradients() => new Accumulation(this);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -68,25 +67,38 @@ public abstract class DistributedModel : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
+    internal bool HasOwnGradients { get; private set; }
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_reducer.Group, group);
 
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
     private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
     {
-        if (Configuration.BroadcastBuffers && Root.training)
-            _replicas.BroadcastBuffers();
-        var synchronizes = !_holdsBack && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+        var synchronizes = _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
         var weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
+            using var scope = NewDisposeScope();
+            var value = RunLoss(batch, i, loss);
+            var scaled = weight == 1 ? value : value / weight;
             if (synchronizes && i == batch.Count - 1)
                 _reducer.Arm();
-            outputs.Add(RunMicrobatch(batch, i, loss, weight));
+            scaled.backward();
+            outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
+        HasOwnGradients = !synchronizes;
         if (synchronizes)
+        {
             _reducer.Finish();
+
+            // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
+            if (Configuration.BroadcastBuffers)
+                _replicas.BroadcastBuffers();
+        }
+
         return new StepOutput(outputs);
     }
 
@@ -104,17 +116,22 @@ public abstract class DistributedModel : IDisposable
         return new StepOutput(outputs);
     }
 
-    private static Tensor RunMicrobatch(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss, int weight)
+    private Tensor RunLoss(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss)
     {
-        using var scope = NewDisposeScope();
-        Tensor value;
-
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
-        using (NewDisposeScope())
-            value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-        RequireLoss(value);
-        (weight == 1 ? value : value / weight).backward();
-        return value.detach().MoveToOuterDisposeScope();
+        using var scope = NewDisposeScope();
+        try
+        {
+            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
+            RequireLoss(value);
+            return value;
+        }
+        catch (Exception failure) when (_reducer.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        {
+            throw new InvalidOperationException(
+                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
+                + "to false for this model, or let the module compute a new tensor.", failure);
+        }
     }
 
     private static void RequireLoss(Tensor value)
@@ -127,8 +144,21 @@ public abstract class DistributedModel : IDisposable
         }
     }
 
-    private sealed class Accumulation(DistributedModel model) : IDisposable
+    private sealed class Accumulation : IDisposable
     {
-        public void Dispose() => model._holdsBack = false;
+        private DistributedModel? _model;
+
+        public Accumulation(DistributedModel model)
+        {
+            _model = model;
+            model._holds++;
+        }
+
+        public void Dispose()
+        {
+            if (_model is not null)
+                _model._holds--;
+            _model = null;
+        }
     }
 }

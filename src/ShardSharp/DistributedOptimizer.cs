@@ -5,12 +5,19 @@ namespace ShardSharp;
 
 /// <summary>Any TorchSharp optimizer over the parameters that this rank holds. Learning-rate schedulers take it like any other.</summary>
 /// <remarks>Every rank calls <see cref="step"/> after the model's step; equal gradients and equal parameters stay equal.</remarks>
-public sealed class DistributedOptimizer : optim.Optimizer
+public partial class DistributedOptimizer : optim.Optimizer
 {
     private readonly DistributedModel _model;
 
-    internal DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
+    private DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
         : base(nint.Zero) => (_model, Inner) = (model, inner);
+
+    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner) => inner switch
+    {
+        optim.IMomentum momentum => new WithMomentum(model, inner, momentum),
+        optim.IBetas betas => new WithBetas(model, inner, betas),
+        _ => new DistributedOptimizer(model, inner),
+    };
 
     /// <summary>The optimizer as it was created.</summary>
     public optim.Optimizer Inner { get; }
@@ -21,9 +28,23 @@ public sealed class DistributedOptimizer : optim.Optimizer
     /// <summary>Updates the parameters from their averaged gradients.</summary>
     /// <param name="closure">Evaluates the loss anew, for the optimizers that ask for it; it must give the same on every rank.</param>
     /// <returns>The closure's loss; null without one.</returns>
-    public override Tensor step(Func<Tensor>? closure = null) => Inner.step(closure);
+    /// <exception cref="InvalidOperationException">The gradients are this rank's alone, so the ranks' parameters would differ.</exception>
+    public override Tensor step(Func<Tensor>? closure = null)
+    {
+        if (_model.HasOwnGradients)
+        {
+            throw new InvalidOperationException(
+                "The last step of the model only accumulated gradients on this rank. The optimizer runs after a step that averages them: the "
+                + "first outside AccumulateGradients, or the last of backward_passes_per_step.");
+        }
 
-    /// <summary>Lets go of all gradients of the model, which gives their memory to the next forward.</summary>
+        return Inner.step(closure);
+    }
+
+    /// <summary>
+    /// Lets go of all gradients of the model, which gives their memory to the next forward. A parameter that the next step does not use is
+    /// then left alone by the optimizer, as in PyTorch; TorchSharp's optimizers keep gradients of zeros and go on with momentum and decay.
+    /// </summary>
     public override void zero_grad() => _model.ZeroGradients();
 
     /// <inheritdoc/>

@@ -19,8 +19,8 @@ public sealed partial class Session
 
     /// <summary>Gives each rank its own samples of a dataset.</summary>
     /// <remarks>
-    /// Ranks that see different samples take equal, consecutive parts of every global batch; ranks of one copy of the model get the same
-    /// ones. Together they see in every step just the samples that one rank with the same global batch would.
+    /// The copies of the model take equal, consecutive parts of every global batch; ranks of one copy, as the stages of a pipeline, get the
+    /// same samples. Together the copies see in every step just the samples that one rank with the same global batch would.
     /// </remarks>
     /// <typeparam name="TSample">What the dataset holds.</typeparam>
     /// <typeparam name="TBatch">What a batch is.</typeparam>
@@ -38,6 +38,6 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(dataset);
         ArgumentNullException.ThrowIfNull(collate);
         var order = new SampleOrder(dataset.Count, globalBatchSize, shuffle, dropLast, Configuration.Seed);
-        return new ShardedData<TSample, TBatch>(dataset, collate, Device, order, Groups.Data.Rank, Groups.Data.Size);
+        return new ShardedData<TSample, TBatch>(dataset, collate, Device, order, Groups.ReducedData.Rank, Groups.ReducedData.Size);
     }
 }

@@ -88,7 +88,7 @@ public sealed partial class Session : IDisposable
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        return new DistributedOptimizer(model, create(model.Parameters));
+        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters));
     }
 
     /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel;
@@ -5,7 +6,7 @@ namespace ShardSharp.DataParallel;
 /// <summary>A point in a model's graph that tells when backward comes by.</summary>
 /// <remarks>
 /// TorchSharp has no hooks on tensors. An identity on a module's input does as well: autograd runs its backward after that of everything
-/// computed from it later, and a gradient reaches its parameter as soon as it is known, so then the module's own gradients are complete.
+/// that was computed later, and a gradient reaches its parameter as soon as it is known.
 /// </remarks>
 internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMarker>
 {
@@ -13,8 +14,12 @@ internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMar
 
     public override string Name => nameof(BackwardMarker);
 
-    /// <summary>The tensor itself, marked; <paramref name="passed"/> is called when the gradient with respect to it is known.</summary>
+    /// <summary>A view of the tensor; <paramref name="passed"/> is called when the gradient with respect to it is known.</summary>
     public static Tensor Mark(Tensor tensor, Action passed) => apply(tensor, passed);
+
+    /// <summary>Whether a failure comes from writing to a marked tensor, whose gradient autograd would then not know.</summary>
+    public static bool IsWrittenTo(Exception failure) =>
+        failure is ExternalException && failure.Message.Contains("is a view and is being modified inplace", StringComparison.Ordinal);
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {

@@ -9,14 +9,40 @@ namespace ShardSharp.DataParallel;
 /// <param name="parameters">Parameters of one element type, with their names.</param>
 internal sealed class GradientBucket(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
 {
+    private const long NoGradient = -1;
+
     private readonly Tensor[] _gradients = new Tensor[parameters.Count];
     private readonly long[] _versions = new long[parameters.Count];
     private Work? _work;
 
     public IReadOnlyList<(string Name, Parameter Parameter)> Parameters { get; } = parameters;
 
-    /// <summary>Whether the reduction of this backward has begun.</summary>
-    public bool IsStarted => _work is not null;
+    /// <summary>Whether backward has come to all gradients since <see cref="Remember"/>.</summary>
+    /// <remarks>
+    /// Autograd adds up what a parameter gets from all its uses and touches the gradient once, when the last of them is known
+    /// (torch/csrc/autograd/functions/accumulate_grad.h).
+    /// </remarks>
+    public bool IsComplete
+    {
+        get
+        {
+            for (var i = 0; i < _versions.Length; i++)
+            {
+                var version = VersionOf(Parameters[i].Parameter);
+                if (version == NoGradient || version == _versions[i])
+                    return false;
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>Notes what the gradients are before backward.</summary>
+    public void Remember()
+    {
+        for (var i = 0; i < _versions.Length; i++)
+            _versions[i] = VersionOf(Parameters[i].Parameter);
+    }
 
     /// <summary>Begins to average the gradients over the group, in the background.</summary>
     /// <param name="group">Ranks with the same parameters.</param>
@@ -51,9 +77,15 @@ internal sealed class GradientBucket(IReadOnlyList<(string Name, Parameter Param
             if (late)
             {
                 throw new InvalidOperationException(
-                    $"Parameter '{Parameters[i].Name}' received gradient after the backward of the module that it belongs to, because what the "
-                    + "module computed reached the loss around its output. Set overlapping_allreduce to false for this model.");
+                    $"Parameter '{Parameters[i].Name}' received gradient in several parts, from a backward inside the step's backward, after "
+                    + "its reduction had begun. Set overlapping_allreduce to false for this model.");
             }
         }
+    }
+
+    private static long VersionOf(Parameter parameter)
+    {
+        using var gradient = parameter.grad;
+        return gradient is null ? NoGradient : TensorVersion.Of(gradient);
     }
 }

@@ -12,12 +12,13 @@ namespace ShardSharp.DataParallel;
 /// </remarks>
 internal sealed class GradientReducer : IDisposable
 {
-    private readonly GradientBucket[] _buckets;
-    private readonly double[] _present;
+    private readonly nn.Module _module;
+    private readonly long _capacity;
     private readonly BackwardWatch? _watch;
-    private readonly HashSet<Parameter> _complete = new(ReferenceEqualityComparer.Instance);
+    private Parameter[] _frozen = [];
+    private GradientBucket[] _buckets = [];
+    private double[] _present = [];
     private ExceptionDispatchInfo? _failure;
-    private int _next;
     private bool _armed;
 
     /// <param name="module">The model.</param>
@@ -26,26 +27,35 @@ internal sealed class GradientReducer : IDisposable
     /// <param name="overlap">Whether to start buckets during backward.</param>
     public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap)
     {
-        Group = group;
-        var trained = module.named_parameters().Where(named => named.parameter.requires_grad).ToArray();
-        _buckets = [.. Fill(trained, capacity).Select(bucket => new GradientBucket(bucket))];
-        _present = new double[trained.Length];
+        (_module, Group, _capacity) = (module, group, capacity);
+        Divide();
         if (overlap && group.Size > 1)
-            _watch = new BackwardWatch(module, capacity, OnComplete);
+            _watch = new BackwardWatch(module, capacity, OnPassed);
     }
 
     /// <summary>Ranks that hold the same parameters.</summary>
     public ProcessGroup Group { get; }
 
-    /// <summary>Announces that the next backward is the last one before the optimizer's step.</summary>
+    /// <summary>Whether buckets start during backward.</summary>
+    public bool Overlaps => _watch is not null;
+
+    /// <summary>Number of buckets.</summary>
+    public int Buckets => _buckets.Length;
+
+    /// <summary>How many buckets' reductions have begun, always the first ones.</summary>
+    public int Started { get; private set; }
+
+    /// <summary>Announces the last backward before the optimizer's step, directly before it.</summary>
     public void Arm()
     {
         if (Group.Size == 1)
             return;
-        _complete.Clear();
-        _next = 0;
-        _armed = true;
-        _watch?.Reset();
+        if (_frozen.Any(parameter => parameter.requires_grad))
+            Divide();
+        Started = 0;
+        _armed = Overlaps;
+        if (_armed)
+            Array.ForEach(_buckets, bucket => bucket.Remember());
     }
 
     /// <summary>Waits until all gradients are averages. Parameters that no rank has a gradient of stay without one.</summary>
@@ -55,7 +65,7 @@ internal sealed class GradientReducer : IDisposable
             return;
         _armed = false;
         _failure?.Throw();
-        while (_next < _buckets.Length)
+        while (Started < _buckets.Length)
             StartNext();
         foreach (var bucket in _buckets)
             bucket.Finish();
@@ -70,6 +80,14 @@ internal sealed class GradientReducer : IDisposable
     }
 
     public void Dispose() => _watch?.Dispose();
+
+    private void Divide()
+    {
+        var trained = _module.named_parameters().Where(named => named.parameter.requires_grad).ToArray();
+        _frozen = [.. _module.parameters().Where(parameter => !parameter.requires_grad)];
+        _buckets = [.. Fill(trained, _capacity).Select(bucket => new GradientBucket(bucket))];
+        _present = new double[trained.Length];
+    }
 
     /// <summary>Backward ends where forward began, so the last parameters fill the first bucket.</summary>
     private static IEnumerable<List<(string, Parameter)>> Fill(IEnumerable<(string Name, Parameter Parameter)> trained, long capacity)
@@ -95,13 +113,14 @@ internal sealed class GradientReducer : IDisposable
         }
     }
 
-    private void OnComplete(IReadOnlyList<Parameter> parameters)
+    private void OnPassed()
     {
         if (!_armed || _failure is not null)
             return;
         try
         {
-            StartComplete(parameters);
+            while (Started < _buckets.Length && _buckets[Started].IsComplete)
+                StartNext();
         }
         catch (Exception failure)
         {
@@ -110,23 +129,10 @@ internal sealed class GradientReducer : IDisposable
         }
     }
 
-    private void StartComplete(IReadOnlyList<Parameter> parameters)
-    {
-        _complete.UnionWith(parameters);
-        while (_next < _buckets.Length && _buckets[_next].Parameters.All(named => IsComplete(named.Parameter)))
-            StartNext();
-    }
-
-    private bool IsComplete(Parameter parameter)
-    {
-        using var gradient = parameter.grad;
-        return gradient is not null && _complete.Contains(parameter);
-    }
-
     private void StartNext()
     {
-        var offset = _buckets[.._next].Sum(bucket => bucket.Parameters.Count);
-        var bucket = _buckets[_next++];
+        var offset = _buckets[..Started].Sum(bucket => bucket.Parameters.Count);
+        var bucket = _buckets[Started++];
         bucket.Start(Group, _present.AsSpan(offset, bucket.Parameters.Count));
     }
 }

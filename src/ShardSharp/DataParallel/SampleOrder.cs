@@ -40,6 +40,8 @@ internal sealed class SampleOrder(long samples, int globalBatchSize, bool shuffl
                 + $"multiple of {ranks}, such as {Math.Max(1, globalBatchSize / ranks) * ranks}.");
         }
 
+        if (samples < ranks)
+            throw new ArgumentException($"{samples} samples are too few for {ranks} data-parallel ranks; each needs at least one.");
         if (Batches == 0)
         {
             throw new ArgumentException(
@@ -49,8 +51,9 @@ internal sealed class SampleOrder(long samples, int globalBatchSize, bool shuffl
         var last = samples % globalBatchSize;
         if (!dropLast && last % ranks != 0)
         {
-            throw new ArgumentException($"The last batch has {last} samples, which {ranks} data-parallel ranks cannot share equally; drop it "
-                + $"(dropLast: true) or leave {last % ranks} samples out of the dataset.");
+            var drop = samples > globalBatchSize ? "drop it (dropLast: true) or " : "";
+            throw new ArgumentException($"The last batch has {last} samples, which {ranks} data-parallel ranks cannot share equally; {drop}leave "
+                + $"{last % ranks} out of the dataset.");
         }
     }
 

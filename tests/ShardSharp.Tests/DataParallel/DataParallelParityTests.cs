@@ -34,7 +34,7 @@ public sealed class DataParallelParityTests
     [MemberData(nameof(Layouts))]
     public void Trains_as_one_rank_does(int ranks, RankBackend backend, bool overlap, int microbatches)
     {
-        var expected = TrainPlain(static () => new Perceptron(), Steps);
+        var expected = TrainPlain();
         var share = Batch / ranks;
         var configuration = new ParallelConfiguration
         {
@@ -45,7 +45,7 @@ public sealed class DataParallelParityTests
             session =>
             {
                 using var scope = NewDisposeScope();
-                using var model = session.DistributedModel(() => new Perceptron());
+                using var model = session.DistributedModel(() => Randoms.Filled(new Perceptron()));
                 using var optimizer = session.DistributedOptimizer(model, parameters => optim.AdamW(parameters, 0.01));
                 for (var step = 0; step < Steps; step++)
                 {
@@ -65,13 +65,12 @@ public sealed class DataParallelParityTests
             new RankHarnessOptions { Backend = backend, DelaySeed = ranks });
     }
 
-    private static (double[] Losses, Tensor[] Parameters) TrainPlain(Func<Perceptron> create, int steps)
+    private static (double[] Losses, Tensor[] Parameters) TrainPlain()
     {
-        var losses = new double[steps];
-        manual_seed(0);
-        var module = create();
+        var losses = new double[Steps];
+        var module = Randoms.Filled(new Perceptron());
         using var optimizer = optim.AdamW(module.parameters(), 0.01);
-        for (var step = 0; step < steps; step++)
+        for (var step = 0; step < Steps; step++)
         {
             using var scope = NewDisposeScope();
             var (inputs, labels) = BatchOf(step);
@@ -85,11 +84,8 @@ public sealed class DataParallelParityTests
         return (losses, [.. module.parameters()]);
     }
 
-    private static (Tensor Inputs, Tensor Labels) BatchOf(int step)
-    {
-        using var generator = new Generator((ulong)(100 + step));
-        return (randn([Batch, 6], generator: generator), randn([Batch, 3], generator: generator));
-    }
+    private static (Tensor Inputs, Tensor Labels) BatchOf(int step) =>
+        (Randoms.Normal(step, Batch, 6), Randoms.Normal(100 + step, Batch, 3));
 
     private static void AssertClose(double expected, double actual) =>
         Assert.True(Math.Abs(expected - actual) <= Tolerance * Math.Abs(expected), $"expected {expected}, got {actual}");

@@ -23,7 +23,7 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>true</c>.</value>
     public bool OverlappingAllReduce { get; init; } = true;
 
-    /// <summary>Whether every forward pass starts with the buffers (such as running statistics) of the first data-parallel rank.</summary>
+    /// <summary>Whether all data-parallel ranks take over the first one's buffers (such as running statistics) when gradients are averaged.</summary>
     /// <value>Default <c>true</c>.</value>
     public bool BroadcastBuffers { get; init; } = true;
 
