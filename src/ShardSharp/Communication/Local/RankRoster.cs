@@ -11,7 +11,7 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
     private const int MessageCapacity = 8192 - MessageOffset;
     private const int EntryBytes = 64;
     private const int NoFailure = 0;
-    private const int FailureBeingWritten = 1;
+    internal const int FailureBeingWritten = 1;
     private const int FailureKnown = 2;
 
     private enum Presence

@@ -75,8 +75,11 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
             throw new RankFailedException($"{failure}{Environment.NewLine}  {wait.Describe()}");
         if (roster.WhyGone(wait.AwaitedGlobalRank) is { } gone && Volatile.Read(ref *counter) - target < 0)
         {
-            roster.Fail($"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.");
-            throw new RankFailedException($"{roster.FirstFailure}{Environment.NewLine}  {wait.Describe()}");
+            var discovery = $"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.";
+            roster.Fail(discovery);
+
+            // Another rank that found out at the same moment may still be writing.
+            throw new RankFailedException($"{roster.FirstFailure ?? discovery}{Environment.NewLine}  {wait.Describe()}");
         }
 
         if (waited > deadline)
