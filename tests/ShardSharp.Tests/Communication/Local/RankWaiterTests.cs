@@ -10,8 +10,9 @@ public sealed class RankWaiterTests
     {
         var memory = new byte[RankRoster.BytesFor(2)];
         var signature = new byte[PublishedSignature.Bytes];
-        int counter = 0, sleepers = 0;
+        var counters = new int[2];
         fixed (byte* roster = memory, call = signature)
+        fixed (int* counter = counters)
         {
             var ranks = new RankRoster(roster, 2, ranksAreProcesses: false);
             ranks.Leave(1);
@@ -19,7 +20,8 @@ public sealed class RankWaiterTests
             var waiter = new RankWaiter(ranks, Timeout.InfiniteTimeSpan, mayOwnCore: false);
             var wait = new PendingWait(0, 1, "world", new PublishedSignature(call), Theirs: null);
 
-            var failure = Assert.Throws<RankFailedException>(() => waiter.WaitFor(&counter, &sleepers, 1, wait));
+            var address = (nint)counter;
+            var failure = Assert.Throws<RankFailedException>(() => waiter.WaitFor((int*)address, (int*)address + 1, 1, wait));
             Assert.StartsWith("Rank 1 has finished its program, but other ranks still need it.\n  Rank 0 is in ", failure.Message,
                 StringComparison.Ordinal);
         }
