@@ -50,5 +50,5 @@ internal sealed class RankProgram(int rank, Action<Session> program, RankRoster?
 
     /// <summary>Ranks find out together that their calls do not match, or that time is up; the first to say so is the one to show it.</summary>
     private bool IsConsequence(CommunicationException failure) =>
-        failure is RankFailedException || roster is { FirstFailure: not null, ReportedFirst: false };
+        failure is RankFailedException || roster is { OtherFailedFirst: true };
 }

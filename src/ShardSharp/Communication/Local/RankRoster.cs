@@ -7,12 +7,16 @@ namespace ShardSharp.Communication.Local;
 /// <remarks>Every wait consults it, so one rank's failure reaches all the others wherever they wait.</remarks>
 internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksAreProcesses)
 {
+    /// <summary>State of the failure while the first rank to report one writes what it is.</summary>
+    public const int FailureBeingWritten = 1;
+
     private const int MessageOffset = 64;
     private const int MessageCapacity = 8192 - MessageOffset;
     private const int EntryBytes = 64;
     private const int NoFailure = 0;
-    internal const int FailureBeingWritten = 1;
     private const int FailureKnown = 2;
+
+    private bool _reportedFirst;
 
     private enum Presence
     {
@@ -51,15 +55,15 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
     /// <summary>Notes that a rank has finished its program and takes part in nothing any more.</summary>
     public void Leave(int rank) => Volatile.Write(ref EntryOf(rank)->Presence, (int)Presence.Left);
 
-    /// <summary>Whether the first failure of the run was reported through this object.</summary>
-    public bool ReportedFirst { get; private set; }
+    /// <summary>Whether another rank than this object's was the first to report a failure.</summary>
+    public bool OtherFailedFirst => !_reportedFirst && Volatile.Read(ref Failure->FailureState) != NoFailure;
 
     /// <summary>Reports a failure to all ranks; only the first one is kept.</summary>
     public void Fail(string message)
     {
         if (Interlocked.CompareExchange(ref Failure->FailureState, FailureBeingWritten, NoFailure) != NoFailure)
             return;
-        ReportedFirst = true;
+        _reportedFirst = true;
         var room = new Span<byte>(memory + MessageOffset, MessageCapacity);
         Encoding.UTF8.GetEncoder().Convert(message, room, flush: true, out _, out Failure->MessageLength, out _);
         Volatile.Write(ref Failure->FailureState, FailureKnown);
