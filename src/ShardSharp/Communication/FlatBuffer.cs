@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace ShardSharp.Communication;
 
 /// <summary>One logical run of bytes over one or several pieces of memory, so that many tensors travel as one message.</summary>
@@ -30,6 +32,22 @@ internal readonly unsafe struct FlatBuffer
     /// <summary>Whether both stand for the same memory in the same order.</summary>
     public bool IsSameMemoryAs(FlatBuffer other) =>
         Length == other.Length && (_pieces is null ? other._pieces is null && _single == other._single : ReferenceEquals(_pieces, other._pieces));
+
+    /// <summary>Part of the buffer.</summary>
+    public FlatBuffer Slice(long offset, long length) => _pieces is null ? new FlatBuffer(_single + offset, length) : Join([(offset, length)]);
+
+    /// <summary>Several parts of the buffer, one after another.</summary>
+    public FlatBuffer Join(IEnumerable<(long Offset, long Length)> parts)
+    {
+        var pieces = new List<(nint, long)>();
+        foreach (var (offset, length) in parts)
+        {
+            foreach (var run in Runs(offset, length))
+                pieces.Add(((nint)run.Address, run.Length));
+        }
+
+        return new FlatBuffer(CollectionsMarshal.AsSpan(pieces));
+    }
 
     /// <summary>Copies <paramref name="count"/> bytes from <paramref name="offset"/> on to <paramref name="destination"/>.</summary>
     public void Read(long offset, byte* destination, long count)

@@ -68,6 +68,9 @@ public abstract partial class ProcessGroup : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Runs one operation to its end on the calling thread, for a group that this one is a part of.</summary>
+    internal void Perform(in CollectiveCall call) => Execute(call);
+
     /// <summary>Runs one operation to its end on the calling thread.</summary>
     private protected abstract void Execute(in CollectiveCall call);
 

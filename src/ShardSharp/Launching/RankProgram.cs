@@ -1,15 +1,14 @@
 using System.Diagnostics;
 using ShardSharp.Communication;
-using ShardSharp.Communication.Local;
 
 namespace ShardSharp.Launching;
 
 /// <summary>Runs the user's program as the one rank of this process, from session to exit code.</summary>
 /// <param name="rank">The rank.</param>
 /// <param name="program">What the rank does.</param>
-/// <param name="roster">Where the other ranks learn of a failure; null if there are none.</param>
+/// <param name="failures">Where the other ranks learn of a failure; null if there are none.</param>
 /// <param name="binding">The tie to a launcher of ours, which tells failures from those that only followed; null under other launchers.</param>
-internal sealed class RankProgram(int rank, Action<Session> program, RankRoster? roster, LauncherBinding? binding)
+internal sealed class RankProgram(int rank, Action<Session> program, IFailureBoard? failures, LauncherBinding? binding)
 {
     private bool _isCause;
 
@@ -41,8 +40,8 @@ internal sealed class RankProgram(int rank, Action<Session> program, RankRoster?
         else
         {
             _isCause = true;
-            Console.Error.WriteLine(roster is null ? failure : $"Rank {rank} failed: {FailureText.Full(failure)}");
-            roster?.Fail(FailureText.Announcement(rank, failure));
+            Console.Error.WriteLine(failures is null ? failure : $"Rank {rank} failed: {FailureText.Full(failure)}");
+            failures?.Fail(FailureText.Announcement(rank, failure));
         }
 
         return !Debugger.IsAttached;
@@ -50,5 +49,5 @@ internal sealed class RankProgram(int rank, Action<Session> program, RankRoster?
 
     /// <summary>Ranks find out together that their calls do not match, or that time is up; the first to say so is the one to show it.</summary>
     private bool IsConsequence(CommunicationException failure) =>
-        failure is RankFailedException || roster is { OtherFailedFirst: true };
+        failure is RankFailedException || failures is { OtherFailedFirst: true };
 }

@@ -1,6 +1,8 @@
 using System.Collections;
 using ShardSharp.Communication;
+using ShardSharp.Communication.Hierarchical;
 using ShardSharp.Communication.Local;
+using ShardSharp.Communication.Mpi;
 using ShardSharp.Native;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -33,13 +35,19 @@ internal sealed class SessionLauncher
             return JoinAsRank(_cluster);
         if (Configuration.Ranks == 1)
             return RunAlone();
-        return Configuration.Backend == CommunicationBackend.Threads ? RunThreads() : RunProcesses();
+        return Configuration.Backend switch
+        {
+            CommunicationBackend.Threads => RunThreads(),
+            CommunicationBackend.Mpi => throw new PlatformNotSupportedException(
+                $"backend = mpi needs ranks that an MPI launcher started: mpirun -np {Configuration.Ranks} dotnet <program>.dll"),
+            _ => RunProcesses(),
+        };
     }
 
     private int RunAlone()
     {
         PrepareProcess(localRanks: 1);
-        return new RankProgram(0, _program, roster: null, binding: null).Run(
+        return new RankProgram(0, _program, failures: null, binding: null).Run(
             () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()));
     }
 
@@ -81,7 +89,7 @@ internal sealed class SessionLauncher
 
     private int JoinAsRank(ClusterEnvironment cluster)
     {
-        RequireOneHost(cluster);
+        RequireProcesses(cluster);
         using var binding = LauncherBinding.FromEnvironment();
 
         using var output = RankOutput.ForProcess(
@@ -89,21 +97,34 @@ internal sealed class SessionLauncher
         if (cluster.WorldSize == 1)
             return RunAlone();
         PrepareProcess(cluster.LocalSize);
+        if (Configuration.Backend == CommunicationBackend.Mpi || cluster.LocalSize != cluster.WorldSize)
+            return JoinThroughMpi(cluster);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
         return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
             () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()));
     }
 
-    private void RequireOneHost(ClusterEnvironment cluster)
+    private int JoinThroughMpi(ClusterEnvironment cluster)
+    {
+        var isMpich = cluster.Launcher is RankLauncher.Hydra or RankLauncher.Mvapich;
+        var world = MpiRendezvous.Join(cluster.Rank, cluster.WorldSize, cluster.LocalSize, isMpich, _terms);
+        var exitCode = new RankProgram(cluster.Rank, _program, world, binding: null).Run(() =>
+        {
+            var host = Environment.GetEnvironmentVariable(RankVariables.Host) ?? Environment.MachineName;
+            var group = HostRendezvous.Join(world, host, _terms);
+            return new Session(_loaded, group, (cluster.LocalRank, cluster.LocalSize), new Lock());
+        });
+
+        // Where a rank failed the next call does not return.
+        Console.Out.Flush();
+        Console.Error.Flush();
+        world.End(exitCode);
+        return exitCode;
+    }
+
+    private void RequireProcesses(ClusterEnvironment cluster)
     {
         var launcher = Launchers.NameOf(cluster.Launcher);
-        if (cluster.LocalSize != cluster.WorldSize)
-        {
-            throw new PlatformNotSupportedException(
-                $"{launcher} started {cluster.WorldSize} ranks, {cluster.LocalSize} of them on this host. Ranks on several hosts need the MPI backend, "
-                + "which is not supported yet; start all ranks on one host.");
-        }
-
         if (Configuration.Backend == CommunicationBackend.Threads && cluster.WorldSize > 1)
         {
             throw new PlatformNotSupportedException(

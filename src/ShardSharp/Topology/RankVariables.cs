@@ -14,6 +14,12 @@ internal static class RankVariables
     /// <summary>The launcher: its process id and, after a colon, the tick of its start, which no other process of that id shares.</summary>
     public const string Launcher = "SHARDSHARP_LAUNCHER";
 
+    /// <summary>The MPI library to load, by name or path, instead of the one that fits the launcher.</summary>
+    public const string MpiLibrary = Native.MpiLibraryNames.Variable;
+
+    /// <summary>The name of the rank's host, instead of the system's: ranks of different names never share memory.</summary>
+    public const string Host = "SHARDSHARP_HOST";
+
     /// <summary>All of them: none is configuration.</summary>
-    public static IReadOnlySet<string> All { get; } = new HashSet<string> { Rank, WorldSize, LocalRank, LocalSize, Job, Launcher };
+    public static IReadOnlySet<string> All { get; } = new HashSet<string> { Rank, WorldSize, LocalRank, LocalSize, Job, Launcher, MpiLibrary, Host };
 }

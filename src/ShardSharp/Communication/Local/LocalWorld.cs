@@ -10,13 +10,16 @@ internal sealed class LocalWorld
     /// <param name="rank">World rank.</param>
     /// <param name="size">Ranks of the run.</param>
     /// <param name="terms">How long ranks wait for each other, and what delays them.</param>
-    public unsafe LocalWorld(IRegionSource regions, MemoryRegion region, int rank, int size, RunTerms terms)
+    /// <param name="globalRanks">World rank of every one, where the run has ranks on other hosts too; then rank and size are those among
+    /// the ranks of this host.</param>
+    public unsafe LocalWorld(
+        IRegionSource regions, MemoryRegion region, int rank, int size, RunTerms terms, IReadOnlyList<int>? globalRanks = null)
     {
         (_rank, Regions) = (rank, regions);
         Disturb = terms.Disturb is { } disturb ? () => disturb(rank) : null;
-        Roster = new RankRoster(region.Address, size, ranksAreProcesses: regions is SharedMemorySource);
+        Roster = new RankRoster(region.Address, size, ranksAreProcesses: regions is SharedMemorySource, globalRanks);
         Waiter = new RankWaiter(Roster, terms.CollectiveTimeout, mayOwnCore: size <= Environment.ProcessorCount);
-        Group = new LocalProcessGroup(this, "world", rank, [.. Enumerable.Range(0, size)], region, RosterBytes(size));
+        Group = new LocalProcessGroup(this, "world", rank, globalRanks ?? [.. Enumerable.Range(0, size)], region, RosterBytes(size));
         Roster.Enter(rank);
     }
 

@@ -5,7 +5,11 @@ namespace ShardSharp.Communication.Local;
 
 /// <summary>Who takes part in a run on this host, who has left it, and the first failure, in memory that all ranks see.</summary>
 /// <remarks>Every wait consults it, so one rank's failure reaches all the others wherever they wait.</remarks>
-internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksAreProcesses)
+/// <param name="memory">Where it lies.</param>
+/// <param name="size">Ranks on this host.</param>
+/// <param name="ranksAreProcesses">Whether they are processes, which can die by themselves.</param>
+/// <param name="globalRanks">World rank of every one, where ranks of other hosts take part in the run too; else null.</param>
+internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksAreProcesses, IReadOnlyList<int>? globalRanks = null) : IFailureBoard
 {
     /// <summary>State of the failure while the first rank to report one writes what it is.</summary>
     public const int FailureBeingWritten = 1;
@@ -75,9 +79,9 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
         : null;
 
     /// <summary>Why a rank will never answer again; null while it may.</summary>
-    public string? WhyGone(int rank)
+    public string? WhyGone(int globalRank)
     {
-        var entry = EntryOf(rank);
+        var entry = EntryOf(globalRanks?.TakeWhile(rank => rank != globalRank).Count() ?? globalRank);
         return (Presence)Volatile.Read(ref entry->Presence) switch
         {
             Presence.Left => "has finished its program",

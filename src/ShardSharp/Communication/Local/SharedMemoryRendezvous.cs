@@ -11,7 +11,8 @@ namespace ShardSharp.Communication.Local;
 /// <param name="job">Names the run on this host; the same on all its ranks, different from any other run's.</param>
 /// <param name="size">Ranks of the run.</param>
 /// <param name="terms">How long to wait for all ranks to come, and for each other afterwards.</param>
-internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms terms)
+/// <param name="globalRanks">World rank of every one, where the run has ranks on other hosts too; else null.</param>
+internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms terms, IReadOnlyList<int>? globalRanks = null)
 {
     private const string Entered = "entered";
     private const string Begin = "begin";
@@ -33,7 +34,7 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
     {
         using var listener = Listen();
         var region = _regions.Create("world", LocalWorld.BytesFor(size), out var address);
-        var world = new LocalWorld(_regions, region, 0, size, terms);
+        var world = new LocalWorld(_regions, region, 0, size, terms, globalRanks);
         var visitors = new List<LineConnection>();
         try
         {
@@ -111,7 +112,7 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         using var host = Connect(rank);
         host.Say(Greeting(rank, size));
         var region = _regions.Open(Answer(host), LocalWorld.BytesFor(size));
-        var world = new LocalWorld(_regions, region, rank, size, terms);
+        var world = new LocalWorld(_regions, region, rank, size, terms, globalRanks);
         try
         {
             host.Say(Entered);

@@ -18,7 +18,10 @@ public sealed partial record ParallelConfiguration
     /// <value>1 to 1024; a multiple of the product of the degrees. Default <c>1</c>.</value>
     public int Ranks { get; init; } = 1;
 
-    /// <summary>What ranks are and how they communicate: processes that share memory, or threads of one process for debugging.</summary>
+    /// <summary>
+    /// What ranks are and how they communicate: processes that share memory, threads of one process for debugging, or processes that an MPI
+    /// launcher started, on any number of hosts.
+    /// </summary>
     /// <value>Default <c>"shared-memory"</c>.</value>
     public CommunicationBackend Backend { get; init; } = CommunicationBackend.SharedMemory;
 

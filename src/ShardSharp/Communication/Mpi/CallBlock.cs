@@ -1,0 +1,28 @@
+using ShardSharp.Communication.Local;
+
+namespace ShardSharp.Communication.Mpi;
+
+/// <summary>A message that says what a rank calls, and carries its data too where that is little.</summary>
+internal readonly unsafe struct CallBlock(byte* memory)
+{
+    /// <summary>Bytes before the data; blocks are aligned to cache lines, and so is their data.</summary>
+    public const int HeaderBytes = PublishedSignature.Bytes + Alignment;
+
+    private const int Alignment = 64;
+
+    public byte* Address => memory;
+
+    /// <summary>What the rank calls, and where.</summary>
+    public PublishedSignature Signature => new(memory);
+
+    /// <summary>Bytes of data.</summary>
+    public ref long DataBytes => ref *(long*)(memory + PublishedSignature.Bytes);
+
+    public byte* Data => memory + HeaderBytes;
+
+    /// <summary>Bytes of the whole message.</summary>
+    public int Bytes => BytesFor(DataBytes);
+
+    /// <summary>Bytes of a message with so much data.</summary>
+    public static int BytesFor(long dataBytes) => (int)((HeaderBytes + dataBytes + Alignment - 1) / Alignment * Alignment);
+}
