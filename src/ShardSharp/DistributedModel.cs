@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.Topology;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -76,13 +77,15 @@ public abstract class DistributedModel : IDisposable
     private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
     {
         var synchronizes = _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
-        var weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+
+        // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
+        using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
             var value = RunLoss(batch, i, loss);
-            var scaled = weight == 1 ? value : value / weight;
+            var scaled = batch.Count == 1 ? value : value / weight;
             if (synchronizes && i == batch.Count - 1)
                 _reducer.Arm();
             scaled.backward();

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Native;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -409,12 +410,23 @@ public static class Conformance
     private static Tensor Fold(int ranks, Func<int, Tensor> contribution, Func<Tensor, Tensor, Tensor> combine) =>
         Enumerable.Range(1, ranks - 1).Aggregate(contribution(0), (total, rank) => combine(total, contribution(rank)));
 
-    /// <summary>The same numbers wherever and whenever it is called, without touching the generator that all threads share.</summary>
-    private static Tensor Noise(int seed, long length)
+    /// <summary>The same numbers wherever and whenever it is called, from -0.5 to 0.5.</summary>
+    /// <remarks>
+    /// Written straight to memory: libtorch's generator is shared by all threads, and a TorchSharp Scalar can be finalized by a collection
+    /// while libtorch still reads it (docs/testing.md).
+    /// </remarks>
+    private static unsafe Tensor Noise(int seed, long length)
     {
-        using var scope = NewDisposeScope();
-        return arange(seed, seed + length).mul_((seed * 7919) + 104_729).remainder_(10_007).to_type(ScalarType.Float32).div_(10_007).sub_(0.5)
-            .MoveToOuterDisposeScope();
+        var noise = empty(length);
+        var values = (float*)TensorMemory.DataPointer(noise);
+        var state = (uint)seed * 2_654_435_761;
+        for (var i = 0L; i < length; i++)
+        {
+            state = (state * 1_664_525) + 1_013_904_223;
+            values[i] = ((state >> 8) / (float)(1 << 24)) - 0.5f;
+        }
+
+        return noise;
     }
 
     private static void AssertSame(Tensor expected, Tensor actual, string? what = null)
