@@ -85,13 +85,12 @@ public sealed class LaunchEndToEndTests
     [Theory(Timeout = Deadline)]
     [InlineData("--ranks 0 --set bucket_cap_mb=no", "ranks = 0", "bucket_cap_mb = no")]
     [InlineData("--ranks 2 --set tensor_parallel_degree=2", "tensor_parallel_degree = 2", "not supported yet")]
-    [InlineData("--ranks 2 --backend mpi", "backend = mpi", "not supported yet")]
+    [InlineData("--ranks 2 --backend mpi", "backend = mpi needs ranks that an MPI launcher started: mpirun -np 2 ")]
     public async Task A_wrong_configuration_is_reported_once_before_any_rank_starts(string options, params string[] words)
     {
         var result = await SessionProcess.RunAsync($"sum {options}");
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
-        Assert.StartsWith("The configuration has ", result.Error, StringComparison.Ordinal);
         Assert.All(words, word => Assert.Single(result.ErrorLines, line => line.Contains(word, StringComparison.Ordinal)));
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
     }
