@@ -86,6 +86,7 @@ public sealed class LaunchEndToEndTests
     [InlineData("--ranks 0 --set bucket_cap_mb=no", "ranks = 0", "bucket_cap_mb = no")]
     [InlineData("--ranks 2 --set tensor_parallel_degree=2", "tensor_parallel_degree = 2", "not supported yet")]
     [InlineData("--ranks 2 --backend mpi", "backend = mpi needs ranks that an MPI launcher started: mpirun -np 2 ")]
+    [InlineData("--ranks 2 --backend nccl", "backend = nccl", "not supported yet")]
     public async Task A_wrong_configuration_is_reported_once_before_any_rank_starts(string options, params string[] words)
     {
         var result = await SessionProcess.RunAsync($"sum {options}");

@@ -22,6 +22,7 @@ internal static class MpiRendezvous
             var communicator = new MpiCommunicator(MpiLibrary.Load(MpiLibraryNames.Candidates(named, prefersMpich)));
             if ((communicator.Rank, communicator.Size) == (rank, size))
                 return new MpiWorld(communicator, terms, localSize);
+            communicator.End();
             throw new CommunicationException(
                 $"The launcher says that this process is rank {rank} of {size}, but {communicator.Description} says rank {communicator.Rank} of "
                 + $"{communicator.Size}: they belong to different MPI installations. Start the program with the mpirun of that library, or name the "

@@ -1,13 +1,18 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace ShardSharp.Tests.Communication.Mpi;
 
 /// <summary>A real MPI job on this machine whose ranks play a scenario of the rank program.</summary>
 /// <param name="ExitCode">What the launcher returned.</param>
 /// <param name="Output">What launcher and ranks printed.</param>
-internal sealed record MpiJob(int ExitCode, string Output)
+internal sealed partial record MpiJob(int ExitCode, string Output)
 {
     private static readonly string ProgramFile = Path.Combine(AppContext.BaseDirectory, "ShardSharp.Tests.RankProgram.dll");
+
+    /// <summary>Ranks put their number before each line, and what .NET tells a terminal may come before that.</summary>
+    [GeneratedRegex(@"^\[rank \d+\] |\x1b\[\?1h\x1b=", RegexOptions.Multiline)]
+    private static partial Regex Decoration { get; }
 
     /// <summary>Starts the launcher and waits for its end; skips the test where the launcher is not installed.</summary>
     /// <param name="launcher">File name of the launcher: <c>mpirun.openmpi</c> or <c>mpirun.mpich</c>.</param>
@@ -33,7 +38,7 @@ internal sealed record MpiJob(int ExitCode, string Output)
             var stop = TestContext.Current.CancellationToken;
             var (output, error) = (process.StandardOutput.ReadToEndAsync(stop), process.StandardError.ReadToEndAsync(stop));
             await process.WaitForExitAsync(stop);
-            return new MpiJob(process.ExitCode, await output + await error);
+            return new MpiJob(process.ExitCode, Decoration.Replace(await output + await error, ""));
         }
         catch (OperationCanceledException)
         {
