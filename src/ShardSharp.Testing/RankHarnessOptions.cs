@@ -15,6 +15,10 @@ public sealed record RankHarnessOptions
     /// <value>Null unless set.</value>
     public int? DelaySeed { get; init; }
 
+    /// <summary>Given the report of a failure between ranks, once; none if null.</summary>
+    /// <value>Null unless set.</value>
+    public Action<string>? FailureReported { get; init; }
+
     internal Action<int>? CreateDisturbance(int ranks)
     {
         if (DelaySeed is not { } seed)

@@ -58,6 +58,9 @@ public sealed partial class Session : IDisposable
     /// <summary>Where this rank computes.</summary>
     public Device Device { get; } = CPU;
 
+    /// <summary>How often all ranks of this run have been started again after a failure (<c>max_restarts</c>); 0 at first.</summary>
+    public int RestartCount { get; internal init; }
+
     /// <summary>Builds a model on every rank and makes the copies one.</summary>
     /// <typeparam name="TModule">The module's type.</typeparam>
     /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with

@@ -61,8 +61,8 @@ public sealed class StructureTests
             .Where(folder => !Directory.Exists(Repository.PathOf($"src/ShardSharp/{folder}")) && !IsOfPrograms(folder))
             .Select(folder => $"{folder} is no folder of src/ShardSharp"));
 
-    /// <summary>Samples and benchmarks have their tests in folders called like theirs.</summary>
-    private static bool IsOfPrograms(string folder) => folder.Split(Path.DirectorySeparatorChar)[0] is "Samples" or "Benchmarks";
+    /// <summary>The command line, samples and benchmarks have their tests in folders called like theirs.</summary>
+    private static bool IsOfPrograms(string folder) => folder.Split(Path.DirectorySeparatorChar)[0] is "Cli" or "Samples" or "Benchmarks";
 
     /// <summary>The folder that a type lies in; null for types of others and of the compiler.</summary>
     private static string? LayerOf(Type type) =>

@@ -13,14 +13,17 @@ public abstract partial class ProcessGroup : IDisposable
 {
     private readonly WorkQueue _collectives;
     private readonly Dictionary<(CollectiveKind Direction, int Peer), WorkQueue> _channels = [];
+    private GroupRecording? _recording;
     private bool _disposed;
 
     /// <param name="name">What the group is called in reports.</param>
     /// <param name="rank">This rank's place in the group.</param>
     /// <param name="globalRanks">World rank of every member, in group order.</param>
-    private protected ProcessGroup(string name, int rank, IReadOnlyList<int> globalRanks)
+    /// <param name="recorder">Where the group of all ranks records calls; null for one of its own. Other groups get it from that one.</param>
+    private protected ProcessGroup(string name, int rank, IReadOnlyList<int> globalRanks, FlightRecorder? recorder = null)
     {
         (Name, Rank, GlobalRanks) = (name, rank, globalRanks);
+        _recording = recorder?.Open(name, globalRanks);
         _collectives = new WorkQueue($"{name} rank {rank} collectives");
     }
 
@@ -52,7 +55,9 @@ public abstract partial class ProcessGroup : IDisposable
 
         WaitForCollectives();
         var mine = partition.First(part => part.Contains(Rank));
-        return CreateSubgroup(name, partition, mine);
+        var group = CreateSubgroup(name, partition, mine);
+        group._recording = Recorder.Open(name, group.GlobalRanks);
+        return group;
     }
 
     /// <summary>Waits for this rank's background work and leaves the group. Other ranks still in an operation with it get an error.</summary>
@@ -71,6 +76,14 @@ public abstract partial class ProcessGroup : IDisposable
     /// <summary>Runs one operation to its end on the calling thread, for a group that this one is a part of.</summary>
     internal void Perform(in CollectiveCall call) => Execute(call);
 
+    /// <summary>What this rank called lately, in this and its other groups.</summary>
+    internal FlightRecorder Recorder => Recording.Recorder;
+
+    /// <summary>How long ranks waited for each other; null where that is not measured.</summary>
+    internal virtual Local.RankDelays? Delays => null;
+
+    private GroupRecording Recording => _recording ??= FlightRecorder.Private().Open(Name, GlobalRanks);
+
     /// <summary>Runs one operation to its end on the calling thread.</summary>
     private protected abstract void Execute(in CollectiveCall call);
 
@@ -87,24 +100,40 @@ public abstract partial class ProcessGroup : IDisposable
         var queue = QueueOf(call.Kind, call.Peer);
         if (queue is null || queue.IsIdle)
         {
-            Execute(call);
+            Execute(call, Recording, inBackground: false);
             return;
         }
 
-        var behind = call;
-        queue.Enqueue(() => Execute(behind)).Wait();
+        var (behind, recording) = (call, Recording);
+        queue.Enqueue(() => Execute(behind, recording, inBackground: false)).Wait();
     }
 
     private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         var queue = QueueOf(call.Kind, call.Peer) ?? OpenChannel(call.Kind, call.Peer);
+        var recording = Recording;
         return queue.Enqueue(() =>
         {
             using (first)
             using (second)
-                Execute(call);
+                Execute(call, recording, inBackground: true);
         });
+    }
+
+    private unsafe void Execute(in CollectiveCall call, GroupRecording recording, bool inBackground)
+    {
+        var record = recording.Begin(call, inBackground);
+        var state = FlightState.Failed;
+        try
+        {
+            Execute(call);
+            state = FlightState.Completed;
+        }
+        finally
+        {
+            recording.End(record, state);
+        }
     }
 
     /// <summary>Collectives share a queue; each direction of each pair has its own, so that a send never waits behind another's.</summary>

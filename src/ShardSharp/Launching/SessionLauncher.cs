@@ -16,15 +16,24 @@ internal sealed class SessionLauncher
     private readonly ClusterEnvironment? _cluster;
     private readonly LoadedConfiguration _loaded;
     private readonly RunTerms _terms;
+    private readonly int _restarts;
 
     public SessionLauncher(string[] arguments, Action<Session> program, ParallelConfiguration? defaults)
     {
-        _program = program;
+        _program = session =>
+        {
+            program(session);
+            session.WarnOfStragglers();
+        };
         var environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
             .ToDictionary(entry => (string)entry.Key, entry => (string)entry.Value!);
         _cluster = ClusterEnvironment.Detect(environment, HostPlatform.Current.ParentProcessId());
+        _restarts = RestartingLauncher.CountOf(environment);
         _loaded = ParallelConfiguration.Load(arguments, environment, defaults, _cluster?.WorldSize);
-        _terms = new RunTerms(_loaded.Configuration.RendezvousTimeout, _loaded.Configuration.CollectiveTimeout);
+        _terms = new RunTerms(_loaded.Configuration.RendezvousTimeout, _loaded.Configuration.CollectiveTimeout)
+        {
+            Report = new FailureOutput(_loaded.Configuration.FlightRecorderFile).Write,
+        };
     }
 
     private ParallelConfiguration Configuration => _loaded.Configuration;
@@ -48,7 +57,7 @@ internal sealed class SessionLauncher
     {
         PrepareProcess(localRanks: 1);
         return new RankProgram(0, _program, failures: null, binding: null).Run(
-            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()));
+            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()) { RestartCount = _restarts });
     }
 
     private int RunThreads()
@@ -84,7 +93,7 @@ internal sealed class SessionLauncher
             Ranks = Configuration.Ranks,
             ThreadsPerRank = ThreadsOf(Configuration.Ranks),
         };
-        return new LocalProcessLauncher(launch, LaunchConsole.OfThisProcess()).Run().ExitCode;
+        return new RestartingLauncher(launch, Configuration.MaximumRestarts, LaunchConsole.OfThisProcess()).Run();
     }
 
     private int JoinAsRank(ClusterEnvironment cluster)
@@ -101,7 +110,7 @@ internal sealed class SessionLauncher
             return JoinThroughMpi(cluster);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
         return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
-            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()));
+            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()) { RestartCount = _restarts });
     }
 
     private int JoinThroughMpi(ClusterEnvironment cluster)

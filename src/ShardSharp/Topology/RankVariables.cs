@@ -20,6 +20,12 @@ internal static class RankVariables
     /// <summary>The name of the rank's host, instead of the system's: ranks of different names never share memory.</summary>
     public const string Host = "SHARDSHARP_HOST";
 
+    /// <summary>How often all ranks of the run have been started again after a failure; not set at first.</summary>
+    public const string Restart = "SHARDSHARP_RESTART";
+
     /// <summary>All of them: none is configuration.</summary>
-    public static IReadOnlySet<string> All { get; } = new HashSet<string> { Rank, WorldSize, LocalRank, LocalSize, Job, Launcher, MpiLibrary, Host };
+    public static IReadOnlySet<string> All { get; } = new HashSet<string>
+    {
+        Rank, WorldSize, LocalRank, LocalSize, Job, Launcher, Restart, MpiLibrary, Host,
+    };
 }

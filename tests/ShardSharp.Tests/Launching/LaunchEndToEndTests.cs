@@ -49,6 +49,7 @@ public sealed class LaunchEndToEndTests
         Assert.Equal(exitCode, result.ExitCode);
         Assert.Matches(report, result.LauncherLines[0]);
         Assert.Equal("ended because of it: rank 0, rank 2.", result.LauncherLines[1]);
+        Assert.Single(result.ReportLines, line => line.Contains("  rank 1 (process ", StringComparison.Ordinal));
         RequireConsequence(result, @"Rank 1 \(process \d+\) has died, but other ranks still need it\.", ranks: [0, 2]);
     }
 
@@ -66,7 +67,10 @@ public sealed class LaunchEndToEndTests
     [Fact(Timeout = Deadline)]
     public async Task Ranks_that_call_different_collectives_give_one_report()
     {
-        var result = await SessionProcess.RunAsync("differ --ranks 3");
+        var file = Path.Combine(Path.GetTempPath(), $"shardsharp-test-{Guid.NewGuid():N}.txt");
+        var result = await SessionProcess.RunAsync($"differ --ranks 3 --set flight_recorder_file={file}");
+        var written = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
+        File.Delete(file);
 
         Assert.Equal(1, result.ExitCode);
         var reporter = Assert.Single([0, 1, 2], rank => result.ErrorLinesOf(rank).Length > 1);
@@ -78,6 +82,10 @@ public sealed class LaunchEndToEndTests
             Assert.Matches($@"^  rank {rank}: #\d+ {called} at SessionScenarios\.cs:\d+$", report[1 + rank]);
         }
 
+        Assert.Single(result.ReportLines, line => line.Contains("Where the ranks are, as rank ", StringComparison.Ordinal));
+        Assert.StartsWith("The ranks of group 'world' called different operations", written, StringComparison.Ordinal);
+        Assert.Contains("\nThe last 5 calls of each rank:\n", written, StringComparison.Ordinal);
+        Assert.Single(result.ReportLines, line => line.Contains("ranks 0, 2: #", StringComparison.Ordinal));
         Assert.All(report[4..], frame => Assert.StartsWith("   at SessionScenarios.", frame, StringComparison.Ordinal));
         Assert.Matches($@"^rank {reporter} \(pid \d+\) exited with code 1\.$", result.LauncherLines[0]);
     }

@@ -81,7 +81,10 @@ internal sealed class SessionProcess : IDisposable
 /// <summary>How a program ended, and what it wrote.</summary>
 internal sealed record SessionResult(int ExitCode, string Output, string Error)
 {
-    public string[] ErrorLines => Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    public string[] ErrorLines => [.. Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => !IsReport(line))];
+
+    /// <summary>The lines of the report of where the ranks were when communication broke.</summary>
+    public string[] ReportLines => [.. Error.Split('\n').Where(IsReport)];
 
     /// <summary>The error lines of one rank, without the rank.</summary>
     public string[] ErrorLinesOf(int rank) =>
@@ -90,4 +93,7 @@ internal sealed record SessionResult(int ExitCode, string Output, string Error)
     /// <summary>The lines of the launcher itself.</summary>
     public string[] LauncherLines =>
         [.. ErrorLines.Where(line => line.StartsWith("shardsharp: ", StringComparison.Ordinal)).Select(line => line["shardsharp: ".Length..])];
+
+    private static bool IsReport(string line) =>
+        line.StartsWith("| ", StringComparison.Ordinal) || line.Contains("] | ", StringComparison.Ordinal);
 }

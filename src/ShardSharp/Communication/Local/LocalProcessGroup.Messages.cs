@@ -61,7 +61,7 @@ internal sealed unsafe partial class LocalProcessGroup
             return;
         var message = $"Rank {GlobalRanks[Rank]} expects another message than was sent to it in group '{Name}':{Environment.NewLine}"
             + $"  {sent}{Environment.NewLine}  {expected}";
-        _world.Roster.Fail(message);
+        _world.Roster.Break(message);
         throw new CollectiveMismatchException(message);
     }
 

@@ -46,12 +46,18 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         _turn++;
         RankWaiter.Advance(_layout.Progress(Rank), _layout.Sleepers(Rank));
+        var (last, asleep) = (0, 0L);
         for (var step = 1; step < Size; step++)
         {
             // Everyone starts with another neighbour, so that not all read the same line at once.
             var member = Rank + step < Size ? Rank + step : Rank + step - Size;
-            _world.Waiter.WaitFor(_layout.Progress(member), _layout.Sleepers(member), _turn, WaitFor(member));
+            if (_world.Waiter.WaitFor(_layout.Progress(member), _layout.Sleepers(member), _turn, WaitFor(member)) is > 0 and var ticks)
+                (last, asleep) = (member, asleep + ticks);
         }
+
+        // Whoever had come while another was awaited is not waited for, so the last one awaited is the last to come.
+        if (asleep > 0)
+            _world.Blame(GlobalRanks[last], asleep);
     }
 
     private PendingWait WaitFor(int member) => new(
@@ -79,7 +85,7 @@ internal sealed unsafe partial class LocalProcessGroup
         var calls = Enumerable.Range(0, Size).Select(
             member => $"{Environment.NewLine}  rank {GlobalRanks[member]}: {_layout.Signature(member, _sequence)}");
         var message = $"The ranks of group '{Name}' called different operations, or gave them different sizes, types or roots:{string.Concat(calls)}";
-        _world.Roster.Fail(message);
+        _world.Roster.Break(message);
         return new CollectiveMismatchException(message);
     }
 }

@@ -19,13 +19,17 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
     /// <param name="globalRanks">World rank of every member.</param>
     /// <param name="region">Memory of the group, owned from now on.</param>
     /// <param name="offset">Where in the region the group's own part begins.</param>
+    /// <param name="recorder">Records the calls of the group of all ranks; null for other groups.</param>
     public LocalProcessGroup(
-        LocalWorld world, string name, int rank, IReadOnlyList<int> globalRanks, MemoryRegion region, long offset = 0)
-        : base(name, rank, globalRanks)
+        LocalWorld world, string name, int rank, IReadOnlyList<int> globalRanks, MemoryRegion region, long offset = 0,
+        FlightRecorder? recorder = null)
+        : base(name, rank, globalRanks, recorder)
     {
         (_world, _region) = (world, region);
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
     }
+
+    internal override RankDelays Delays => _world.Delays;
 
     private protected override void Execute(in CollectiveCall call)
     {
@@ -87,7 +91,11 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
     private protected override void Leave()
     {
         if (ReferenceEquals(_world.Group, this))
+        {
+            Recorder.Close();
             _world.Leave();
+        }
+
         _region.Dispose();
     }
 

@@ -1,9 +1,13 @@
+using System.Diagnostics;
+
 namespace ShardSharp.Communication.Local;
 
 /// <summary>One rank's membership of a run whose ranks share memory: the group of all ranks, and what every smaller group needs.</summary>
 internal sealed class LocalWorld
 {
     private readonly int _rank;
+    private readonly IReadOnlyList<int> _globalRanks;
+    private readonly unsafe byte* _flights;
 
     /// <param name="regions">How ranks come to share memory.</param>
     /// <param name="region">Memory of the world, created with <see cref="BytesFor"/> bytes, owned from now on.</param>
@@ -15,11 +19,14 @@ internal sealed class LocalWorld
     public unsafe LocalWorld(
         IRegionSource regions, MemoryRegion region, int rank, int size, RunTerms terms, IReadOnlyList<int>? globalRanks = null)
     {
-        (_rank, Regions) = (rank, regions);
+        (_rank, _globalRanks, Regions) = (rank, globalRanks ?? [.. Enumerable.Range(0, size)], regions);
+        _flights = region.Address + RosterBytes(size);
         Disturb = terms.Disturb is { } disturb ? () => disturb(rank) : null;
-        Roster = new RankRoster(region.Address, size, ranksAreProcesses: regions is SharedMemorySource, globalRanks);
+        Roster = new RankRoster(
+            region.Address, size, ranksAreProcesses: regions is SharedMemorySource, globalRanks, cause => terms.Report?.Invoke(Report(cause)));
         Waiter = new RankWaiter(Roster, terms.CollectiveTimeout, mayOwnCore: size <= Environment.ProcessorCount);
-        Group = new LocalProcessGroup(this, "world", rank, globalRanks ?? [.. Enumerable.Range(0, size)], region, RosterBytes(size));
+        Delays = new RankDelays(_flights + FlightBytes(size), size, rank);
+        Group = new LocalProcessGroup(this, "world", rank, _globalRanks, region, OwnBytes(size), new FlightRecorder(FlightOf(rank)));
         Roster.Enter(rank);
     }
 
@@ -32,14 +39,41 @@ internal sealed class LocalWorld
 
     public RankWaiter Waiter { get; }
 
+    public RankDelays Delays { get; }
+
     /// <summary>Called between the steps of every operation; null but in tests, which delay ranks here to shake out hidden races.</summary>
     public Action? Disturb { get; }
 
     /// <summary>Bytes of the world's region.</summary>
-    public static long BytesFor(int size) => RosterBytes(size) + RegionLayout.BytesFor(size);
+    public static long BytesFor(int size) => OwnBytes(size) + RegionLayout.BytesFor(size);
 
     /// <summary>Tells the other ranks that this one takes part in nothing any more; the memory goes with the group.</summary>
     public void Leave() => Roster.Leave(_rank);
 
-    private static long RosterBytes(int size) => (RankRoster.BytesFor(size) + 4095) / 4096 * 4096;
+    /// <summary>Notes that this rank waited for another, by its world rank.</summary>
+    public void Blame(int globalRank, long ticks) => Delays.Add(_globalRanks.TakeWhile(rank => rank != globalRank).Count(), ticks);
+
+    /// <summary>Where all ranks are, for people.</summary>
+    private FailureReport Report(string cause)
+    {
+        var flights = Enumerable.Range(0, _globalRanks.Count).Select(FlightLogOf);
+        return new FailureReport(cause, _globalRanks[_rank], [.. flights], Stopwatch.GetTimestamp());
+    }
+
+    private unsafe RankFlight FlightLogOf(int rank)
+    {
+        var log = new FlightLog(FlightOf(rank));
+        return new RankFlight(_globalRanks[rank], Roster.WhyGone(_globalRanks[rank]), log.ReadGroups(), log.Read());
+    }
+
+    private unsafe byte* FlightOf(int rank) => _flights + ((long)rank * FlightLog.Bytes);
+
+    /// <summary>Bytes before those of the group of all ranks: the roster, the flight recorders, the delays.</summary>
+    private static long OwnBytes(int size) => RosterBytes(size) + FlightBytes(size) + WholePages(RankDelays.BytesFor(size));
+
+    private static long RosterBytes(int size) => WholePages(RankRoster.BytesFor(size));
+
+    private static long FlightBytes(int size) => WholePages((long)size * FlightLog.Bytes);
+
+    private static long WholePages(long bytes) => (bytes + 4095) / 4096 * 4096;
 }

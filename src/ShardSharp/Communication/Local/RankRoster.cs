@@ -9,7 +9,9 @@ namespace ShardSharp.Communication.Local;
 /// <param name="size">Ranks on this host.</param>
 /// <param name="ranksAreProcesses">Whether they are processes, which can die by themselves.</param>
 /// <param name="globalRanks">World rank of every one, where ranks of other hosts take part in the run too; else null.</param>
-internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksAreProcesses, IReadOnlyList<int>? globalRanks = null) : IFailureBoard
+/// <param name="broken">Told what broke where this rank is the first to notice, before the others hear of it and leave where they are.</param>
+internal sealed unsafe class RankRoster(
+    byte* memory, int size, bool ranksAreProcesses, IReadOnlyList<int>? globalRanks = null, Action<string>? broken = null) : IFailureBoard
 {
     /// <summary>State of the failure while the first rank to report one writes what it is.</summary>
     public const int FailureBeingWritten = 1;
@@ -20,6 +22,7 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
     private const int NoFailure = 0;
     private const int FailureKnown = 2;
 
+    private static readonly TimeSpan LongestReport = TimeSpan.FromSeconds(1);
     private bool _reportedFirst;
 
     private enum Presence
@@ -62,12 +65,43 @@ internal sealed unsafe class RankRoster(byte* memory, int size, bool ranksArePro
     /// <summary>Whether another rank than this object's was the first to report a failure.</summary>
     public bool OtherFailedFirst => !_reportedFirst && Volatile.Read(ref Failure->FailureState) != NoFailure;
 
-    /// <summary>Reports a failure to all ranks; only the first one is kept.</summary>
+    /// <summary>Tells all ranks that this one's program failed; only the first failure of the run is kept.</summary>
     public void Fail(string message)
     {
-        if (Interlocked.CompareExchange(ref Failure->FailureState, FailureBeingWritten, NoFailure) != NoFailure)
+        if (IsFirstFailure())
+            Tell(message);
+    }
+
+    /// <summary>Tells all ranks that communication between them broke, and has it reported; only the first failure of the run is kept.</summary>
+    public void Break(string message)
+    {
+        if (!IsFirstFailure())
+        {
+            // The first one writes its report in milliseconds, unless it is killed just then.
+            SpinWait.SpinUntil(() => FirstFailure is not null, LongestReport);
             return;
+        }
+
+        try
+        {
+            broken?.Invoke(message);
+        }
+        finally
+        {
+            Tell(message);
+        }
+    }
+
+    private bool IsFirstFailure()
+    {
+        if (Interlocked.CompareExchange(ref Failure->FailureState, FailureBeingWritten, NoFailure) != NoFailure)
+            return false;
         _reportedFirst = true;
+        return true;
+    }
+
+    private void Tell(string message)
+    {
         var room = new Span<byte>(memory + MessageOffset, MessageCapacity);
         Encoding.UTF8.GetEncoder().Convert(message, room, flush: true, out _, out Failure->MessageLength, out _);
         Volatile.Write(ref Failure->FailureState, FailureKnown);

@@ -31,21 +31,22 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
     /// <param name="sleepers">Told about this rank while it sleeps.</param>
     /// <param name="target">Value to wait for.</param>
     /// <param name="wait">Says who is awaited and what for, if it comes to a report.</param>
+    /// <returns>Stopwatch ticks asleep; 0 where that was not worth it.</returns>
     /// <exception cref="RankFailedException">A rank ended.</exception>
     /// <exception cref="CollectiveTimeoutException">The deadline passed.</exception>
-    public void WaitFor(int* counter, int* sleepers, int target, in PendingWait wait)
+    public long WaitFor(int* counter, int* sleepers, int target, in PendingWait wait)
     {
         for (var i = 0; i < _spins; i++)
         {
             if (Volatile.Read(ref *counter) - target >= 0)
-                return;
+                return 0;
             Thread.SpinWait(1);
         }
 
-        Sleep(counter, sleepers, target, wait);
+        return Sleep(counter, sleepers, target, wait);
     }
 
-    private void Sleep(int* counter, int* sleepers, int target, in PendingWait wait)
+    private long Sleep(int* counter, int* sleepers, int target, in PendingWait wait)
     {
         var started = Stopwatch.GetTimestamp();
         Interlocked.Increment(ref *sleepers);
@@ -55,10 +56,10 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
             {
                 var value = Volatile.Read(ref *counter);
                 if (value - target >= 0)
-                    return;
+                    return Stopwatch.GetTimestamp() - started;
                 SharedWord.WaitWhile(counter, value, Nap);
                 if (Volatile.Read(ref *counter) - target >= 0)
-                    return;
+                    return Stopwatch.GetTimestamp() - started;
                 ThrowIfHopeless(counter, target, wait, Stopwatch.GetElapsedTime(started));
             }
         }
@@ -76,9 +77,9 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
         if (roster.WhyGone(wait.AwaitedGlobalRank) is { } gone && Volatile.Read(ref *counter) - target < 0)
         {
             var discovery = $"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.";
-            roster.Fail(discovery);
+            roster.Break(discovery);
 
-            // Another rank that found out at the same moment may still be writing.
+            // Another rank that found out at the same moment may have been killed while writing.
             throw new RankFailedException($"{roster.FirstFailure ?? discovery}{Environment.NewLine}  {wait.Describe()}");
         }
 
@@ -86,7 +87,7 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
         {
             var message = $"Rank {wait.GlobalRank} waited {waited.TotalSeconds:F0} s, past the deadline (collective_timeout_seconds = "
                 + $"{deadline.TotalSeconds:F0}).{Environment.NewLine}  {wait.Describe()}";
-            roster.Fail(message);
+            roster.Break(message);
             throw new CollectiveTimeoutException(message);
         }
     }

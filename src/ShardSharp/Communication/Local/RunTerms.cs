@@ -4,4 +4,8 @@ namespace ShardSharp.Communication.Local;
 /// <param name="RendezvousTimeout">How long to wait for all ranks to come.</param>
 /// <param name="CollectiveTimeout">The longest a rank may wait for another afterwards.</param>
 /// <param name="Disturb">Called with the rank between the steps of its operations; null but in tests.</param>
-internal sealed record RunTerms(TimeSpan RendezvousTimeout, TimeSpan CollectiveTimeout, Action<int>? Disturb = null);
+internal sealed record RunTerms(TimeSpan RendezvousTimeout, TimeSpan CollectiveTimeout, Action<int>? Disturb = null)
+{
+    /// <summary>Given the report of a failure, on the rank that was the first to notice it.</summary>
+    public Action<FailureReport>? Report { get; init; }
+}

@@ -32,6 +32,8 @@ internal sealed unsafe class SharedMemoryRegion : MemoryRegion
     public static SharedMemoryRegion Create(string name, long length)
     {
         var handle = AnonymousFile.Create(name);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(handle, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         RandomAccess.SetLength(handle, length);
         return new SharedMemoryRegion(handle, length);
     }

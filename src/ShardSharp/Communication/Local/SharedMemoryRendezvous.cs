@@ -1,12 +1,14 @@
 using System.Globalization;
 using System.Net.Sockets;
+using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Local;
 
 /// <summary>Where the processes of one host meet to become the ranks of a run.</summary>
 /// <remarks>
 /// Rank 0 creates the shared memory and listens on an abstract Unix socket (unix(7)) named after the job; the others ask there where the
-/// memory is. Neither has a name in the file system, so whatever happens to the processes, nothing stays behind.
+/// memory is. Neither has a name in the file system, so whatever happens to the processes, nothing stays behind. Any user's process can
+/// connect to such a socket: only those of this user that know the job's name are answered.
 /// </remarks>
 /// <param name="job">Names the run on this host; the same on all its ranks, different from any other run's.</param>
 /// <param name="size">Ranks of the run.</param>
@@ -17,14 +19,24 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
     private const string Entered = "entered";
     private const string Begin = "begin";
 
+    /// <summary>How long a process that has connected may take for its next words; the ranks speak at once.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     private readonly long _end = Environment.TickCount64 + (long)terms.RendezvousTimeout.TotalMilliseconds;
     private readonly SharedMemorySource _regions = new();
+
+    // Knowing the socket's name, which everybody can see, does not give it away.
+    private readonly string _token = Token(job);
 
     private readonly UnixDomainSocketEndPoint _meetingPoint = new($"\0{MeetingPoint(job)}");
 
     /// <summary>The name of the socket. It has room for 107 bytes; schedulers' job names may be longer.</summary>
     public static string MeetingPoint(string job) => $"shardsharp-{Environment.UserName}-{Convert.ToHexStringLower(
         System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(job)))[..32]}";
+
+    /// <summary>What a process that belongs to the run says first.</summary>
+    public static string Token(string job) => Convert.ToHexStringLower(
+        System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"token of {job}")));
 
     /// <summary>Joins as a rank and returns when all ranks have come.</summary>
     /// <exception cref="CommunicationException">Ranks are missing, or another run has the same job name.</exception>
@@ -40,7 +52,7 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         {
             while (visitors.Count < size - 1)
                 visitors.Add(Admit(listener, world, address));
-            visitors.ForEach(visitor => visitor.Say(Begin));
+            visitors.ForEach(visitor => visitor.TrySay(Begin));
         }
         catch (Exception failure)
         {
@@ -85,11 +97,18 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
                     + $"started or have not reached ModelParallel.Launch: {string.Join(", ", world.Roster.Missing())}.");
             }
 
-            var visitor = new LineConnection(listener.Accept(), Remaining());
+            var socket = listener.Accept();
+            var visitor = new LineConnection(socket, Remaining() < Patience ? Remaining() : Patience);
+            if (!PeerCredentials.IsSameUser(socket) || visitor.Hear() != _token)
+            {
+                visitor.Dispose();
+                continue;
+            }
+
             var greeting = visitor.Hear();
             if (world.Roster.Missing().Any(rank => Greeting(rank, size) == greeting))
             {
-                visitor.Say(address);
+                visitor.TrySay(address);
                 if (visitor.Hear() == Entered)
                     return visitor;
             }
@@ -110,12 +129,13 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
     private LocalWorld Visit(int rank)
     {
         using var host = Connect(rank);
-        host.Say(Greeting(rank, size));
+        host.TrySay(_token);
+        host.TrySay(Greeting(rank, size));
         var region = _regions.Open(Answer(host), LocalWorld.BytesFor(size));
         var world = new LocalWorld(_regions, region, rank, size, terms, globalRanks);
         try
         {
-            host.Say(Entered);
+            host.TrySay(Entered);
             _ = Answer(host);
             return world;
         }
@@ -136,6 +156,12 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
             try
             {
                 socket.Connect(_meetingPoint);
+                if (!PeerCredentials.IsSameUser(socket))
+                {
+                    socket.Dispose();
+                    throw new CommunicationException($"Another user's process pretends to be rank 0 of run '{job}' on this host.");
+                }
+
                 return new LineConnection(socket, Remaining());
             }
             catch (SocketException) when (Remaining() > TimeSpan.Zero)

@@ -70,9 +70,12 @@ public static class TorchLibrary
     private static nint Resolve(Assembly importer, string library) =>
         library == Binding && importer == typeof(torch).Assembly ? BindingHandle.Value : 0;
 
-    private static nint LoadInstalled()
+    private static nint LoadInstalled() => LoadFrom(TorchInstallation.Find(TorchInstallation.DefaultFolders()));
+
+    /// <summary>Loads an installation; a process can load only one.</summary>
+    /// <exception cref="DllNotFoundException">The system is too old or a file damaged.</exception>
+    internal static nint LoadFrom(TorchInstallation installation)
     {
-        var installation = TorchInstallation.Find(TorchInstallation.DefaultFolders());
         foreach (var file in installation.LibTorch)
             NativeLibrary.Load(file);
         return NativeLibrary.TryLoad(installation.Binding, out var handle) ? handle : LoadAdapted(installation.Binding);

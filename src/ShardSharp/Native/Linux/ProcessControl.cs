@@ -16,6 +16,9 @@ internal static partial class ProcessControl
     [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
     public static partial int Control(int option, nuint argument2, nuint argument3, nuint argument4, nuint argument5);
 
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint EffectiveUserId();
+
     [LibraryImport("libc", EntryPoint = "getppid")]
     public static partial int ParentProcessId();
 }

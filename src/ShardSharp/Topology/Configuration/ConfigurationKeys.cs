@@ -57,6 +57,9 @@ internal static class ConfigurationKeys
             "collective_timeout_seconds", Wait, c => c.CollectiveTimeout, (c, v) => c with { CollectiveTimeout = v }),
         new ConfigurationKey<TimeSpan>(
             "rendezvous_timeout_seconds", Wait, c => c.RendezvousTimeout, (c, v) => c with { RendezvousTimeout = v }),
+        new ConfigurationKey<int>("max_restarts", Index, c => c.MaximumRestarts, (c, v) => c with { MaximumRestarts = v }),
+        new ConfigurationKey<string?>(
+            "flight_recorder_file", new PathSyntax(), c => c.FlightRecorderFile, (c, v) => c with { FlightRecorderFile = v }),
         new ConfigurationKey<string>(
             "placement_strategy", new PlacementSyntax(), c => c.PlacementStrategy, (c, v) => c with { PlacementStrategy = v }),
         new ConfigurationKey<bool>(

@@ -42,6 +42,20 @@ public sealed partial record ParallelConfiguration
     public TimeSpan RendezvousTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
+    /// How often all ranks that this program starts are started again after one has failed. The program sees the count in
+    /// <c>session.RestartCount</c> and resumes from its checkpoint. Ranks that another launcher started are its to restart.
+    /// </summary>
+    /// <value>Default <c>0</c>.</value>
+    public int MaximumRestarts { get; init; }
+
+    /// <summary>
+    /// A file that gets the report of a failure between ranks (a mismatch, a timeout, a rank that died) in addition to standard error;
+    /// null for none. A relative path starts at the current folder of the rank that writes it.
+    /// </summary>
+    /// <value>Default <c>null</c>.</value>
+    public string? FlightRecorderFile { get; init; }
+
+    /// <summary>
     /// Which rank takes which place: a name, or the axes data (D), pipeline (P) and tensor (T) with the right-most varying fastest.
     /// </summary>
     /// <value><c>"cluster"</c> is DPT, <c>"spread"</c> is TPD. Default <c>"cluster"</c>.</value>
