@@ -13,6 +13,9 @@ namespace ShardSharp.Communication;
 internal readonly record struct CollectiveCall(
     CollectiveKind Kind, ScalarType ElementType, FlatBuffer Input, FlatBuffer Output, ReduceOperation Reduction, int Peer, CallSite Site)
 {
+    /// <summary>Whether the caller computes meanwhile, so that a core spent on waiting would be missed.</summary>
+    public bool InBackground { get; init; }
+
     /// <summary>Bytes that all ranks must agree on: the full buffer of a reduction, one rank's share of a gather.</summary>
     /// <remarks>In a gather or scatter only the root holds the large buffer, so the share is what everybody has.</remarks>
     public long AgreedBytes => Kind switch

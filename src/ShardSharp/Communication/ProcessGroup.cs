@@ -100,12 +100,12 @@ public abstract partial class ProcessGroup : IDisposable
         var queue = QueueOf(call.Kind, call.Peer);
         if (queue is null || queue.IsIdle)
         {
-            Execute(call, Recording, inBackground: false);
+            Execute(call, Recording);
             return;
         }
 
         var (behind, recording) = (call, Recording);
-        queue.Enqueue(() => Execute(behind, recording, inBackground: false)).Wait();
+        queue.Enqueue(() => Execute(behind, recording)).Wait();
     }
 
     private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
@@ -117,13 +117,13 @@ public abstract partial class ProcessGroup : IDisposable
         {
             using (first)
             using (second)
-                Execute(call, recording, inBackground: true);
+                Execute(call with { InBackground = true }, recording);
         });
     }
 
-    private unsafe void Execute(in CollectiveCall call, GroupRecording recording, bool inBackground)
+    private unsafe void Execute(in CollectiveCall call, GroupRecording recording)
     {
-        var record = recording.Begin(call, inBackground);
+        var record = recording.Begin(call);
         var state = FlightState.Failed;
         try
         {

@@ -105,6 +105,8 @@ internal sealed class SessionLauncher
             cluster.Rank, cluster.WorldSize, outputIsRelayed: binding is not null && Console.IsOutputRedirected, errorIsRelayed: binding is not null);
         if (cluster.WorldSize == 1)
             return RunAlone();
+        if (binding is not null)
+            HostCores.Pin(cluster.LocalRank, cluster.LocalSize, ThreadsOf(cluster.LocalSize));
         PrepareProcess(cluster.LocalSize);
         if (Configuration.Backend == CommunicationBackend.Mpi || cluster.LocalSize != cluster.WorldSize)
             return JoinThroughMpi(cluster);

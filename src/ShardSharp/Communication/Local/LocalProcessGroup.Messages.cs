@@ -52,7 +52,7 @@ internal sealed unsafe partial class LocalProcessGroup
         end.Sequence++;
         var mine = new PublishedSignature(scratch);
         mine.Publish(CollectiveSignature.Of(call, end.Sequence), call.Site);
-        return (mine, new PendingWait(GlobalRanks[Rank], GlobalRanks[call.Peer], Name, mine, Theirs: null));
+        return (mine, new PendingWait(GlobalRanks[Rank], GlobalRanks[call.Peer], Name, mine, Theirs: null) { InBackground = call.InBackground });
     }
 
     private void RequireSameMessage(PublishedSignature sent, PublishedSignature expected)

@@ -15,6 +15,7 @@ internal sealed unsafe partial class LocalProcessGroup
     public byte* Result(int member, int chunk) => _layout.Result(member, _firstTurn + chunk);
 
     private int _firstTurn;
+    private bool _inBackground;
 
     /// <summary>Runs a collective chunk by chunk: one chunk is published while the one before is combined and the one before that fetched.</summary>
     private void Run<TCollective>(TCollective collective, in CollectiveCall call)
@@ -22,7 +23,7 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var chunks = Math.Max(1, collective.Chunks);
         var stages = TCollective.FetchesResults ? 2 : 1;
-        _firstTurn = _turn;
+        (_firstTurn, _inBackground) = (_turn, call.InBackground);
         _sequence++;
         _layout.Signature(Rank, _sequence).Publish(CollectiveSignature.Of(call, _sequence), call.Site);
         for (var step = 0; step < chunks + stages; step++)
@@ -61,7 +62,10 @@ internal sealed unsafe partial class LocalProcessGroup
     }
 
     private PendingWait WaitFor(int member) => new(
-        GlobalRanks[Rank], GlobalRanks[member], Name, _layout.Signature(Rank, _sequence), LatestSignature(member));
+        GlobalRanks[Rank], GlobalRanks[member], Name, _layout.Signature(Rank, _sequence), LatestSignature(member))
+    {
+        InBackground = _inBackground,
+    };
 
     private PublishedSignature LatestSignature(int member)
     {

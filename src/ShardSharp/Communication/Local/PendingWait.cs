@@ -9,6 +9,9 @@ namespace ShardSharp.Communication.Local;
 internal readonly record struct PendingWait(
     int GlobalRank, int AwaitedGlobalRank, string Group, PublishedSignature Mine, PublishedSignature? Theirs)
 {
+    /// <summary>Whether the rank computes meanwhile, so that spinning would take its core from it.</summary>
+    public bool InBackground { get; init; }
+
     public string Describe()
     {
         var awaited = Theirs is not { } latest ? $"rank {AwaitedGlobalRank}"

@@ -36,7 +36,8 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
     /// <exception cref="CollectiveTimeoutException">The deadline passed.</exception>
     public long WaitFor(int* counter, int* sleepers, int target, in PendingWait wait)
     {
-        for (var i = 0; i < _spins; i++)
+        var spins = wait.InBackground ? SpinsWhenCrowded : _spins;
+        for (var i = 0; i < spins; i++)
         {
             if (Volatile.Read(ref *counter) - target >= 0)
                 return 0;

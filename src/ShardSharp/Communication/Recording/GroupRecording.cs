@@ -13,7 +13,7 @@ internal sealed unsafe class GroupRecording(FlightRecorder recorder, short group
     public FlightRecorder Recorder => recorder;
 
     /// <summary>Notes that a call starts. Collectives of a group run one after another, and so do messages of a pair in one direction.</summary>
-    public RecordedCall* Begin(in CollectiveCall call, bool inBackground)
+    public RecordedCall* Begin(in CollectiveCall call)
     {
         var isMessage = call.Kind is CollectiveKind.Send or CollectiveKind.Receive;
         ref var sequence = ref call.Kind == CollectiveKind.Send ? ref _sent[call.Peer]
@@ -29,7 +29,7 @@ internal sealed unsafe class GroupRecording(FlightRecorder recorder, short group
             Kind = (byte)call.Kind,
             Reduction = (byte)call.Reduction,
             ElementType = (sbyte)call.ElementType,
-            IsBackground = inBackground ? (byte)1 : (byte)0,
+            IsBackground = call.InBackground ? (byte)1 : (byte)0,
         };
         return recorder.Begin(record, call.Site);
     }
