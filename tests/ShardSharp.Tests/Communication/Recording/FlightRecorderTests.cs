@@ -104,11 +104,11 @@ public sealed class FlightRecorderTests
         var recording = recorder.Open("world", [0, 1]);
         var call = new CollectiveCall(
             CollectiveKind.Barrier, ScalarType.Byte, default, default, default, -1, new CallSite("Program.cs", 3));
-        recording.End(recording.Begin(call, inBackground: false), FlightState.Completed);
+        recording.End(recording.Begin(call), FlightState.Completed);
 
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < 1000; i++)
-            recording.End(recording.Begin(call, inBackground: false), FlightState.Completed);
+            recording.End(recording.Begin(call), FlightState.Completed);
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
         Assert.Equal(FlightLog.Capacity, recorder.Entries.Count);
     }
