@@ -7,6 +7,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     CollectivesCommand.Create(),
     TrainCommand.Create(),
     FiguresCommand.Create(),
+    ConstructCommand.Create(),
 };
 var arguments = root.Parse(args);
 var code = arguments.Invoke();

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Modules;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -70,13 +71,11 @@ public sealed partial class Session : IDisposable
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
-        TModule module;
-        lock (_construction)
-        {
-            manual_seed(Configuration.Seed);
-            module = create();
-        }
-
+        if (!Configuration.DelayedParameterInitialization)
+            return new DistributedModel<TModule>(Build(create), Configuration, Groups.ReducedData);
+        using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
+        var module = Build(() => delayed.Build(create));
+        delayed.MoveToMemory();
         return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
     }
 
@@ -117,6 +116,15 @@ public sealed partial class Session : IDisposable
         for (var i = 0; i < values.Length; i++)
             line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
         Console.WriteLine(line);
+    }
+
+    private TModule Build<TModule>(Func<TModule> create)
+    {
+        lock (_construction)
+        {
+            manual_seed(Configuration.Seed);
+            return create();
+        }
     }
 
     /// <summary>Leaves all groups.</summary>
