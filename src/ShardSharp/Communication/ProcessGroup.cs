@@ -82,6 +82,12 @@ public abstract partial class ProcessGroup : IDisposable
     /// <summary>How long ranks waited for each other; null where that is not measured.</summary>
     internal virtual Local.RankDelays? Delays => null;
 
+    /// <summary>Bytes of the buffers that collectives of this rank use at most; null where the backend does not say.</summary>
+    internal virtual long? BufferBytes => null;
+
+    /// <summary>Whether the ranks are threads of one process.</summary>
+    internal virtual bool IsWithinProcess => false;
+
     private GroupRecording Recording => _recording ??= FlightRecorder.Private().Open(Name, GlobalRanks);
 
     /// <summary>Runs one operation to its end on the calling thread.</summary>

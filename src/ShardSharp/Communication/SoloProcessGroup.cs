@@ -7,6 +7,8 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
 {
     public override bool SharesMemory => true;
 
+    internal override long? BufferBytes => 0;
+
     private protected override SharedMemory Share(long bytes, CallSite site) => new(new ProcessMemoryRegion(bytes).Share(), bytes);
 
     private protected override unsafe void Execute(in CollectiveCall call)
