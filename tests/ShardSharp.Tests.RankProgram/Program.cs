@@ -10,6 +10,8 @@ if (args is ["session", "victim", ..])
     return VictimScenario.Run(args);
 if (args is ["session", ..])
     return SessionScenarios.Run(args);
+if (args is ["mpi-victim", ..])
+    return VictimScenario.RunUnderMpi(args);
 if (args is ["mpi", ..])
     return MpiScenarios.Run(args);
 if (args is ["stress", ..])

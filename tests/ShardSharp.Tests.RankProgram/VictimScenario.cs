@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using ShardSharp.Communication;
+using ShardSharp.Launching;
 using ShardSharp.Topology;
 using TorchSharp;
 
@@ -15,6 +16,8 @@ internal static class VictimScenario
         var (path, moment) = (arguments[2], arguments[3]);
         if (Environment.GetEnvironmentVariable(RankVariables.Rank) is { } rank && moment == "rendezvous")
         {
+            // ModelParallel.Launch begins with this: until then a rank is not tied to its launcher.
+            using var binding = LauncherBinding.FromEnvironment();
             var test = Announce(path);
             if (int.Parse(rank, CultureInfo.InvariantCulture) == 1)
                 WaitFor(test);
@@ -23,8 +26,14 @@ internal static class VictimScenario
         return ModelParallel.Launch(arguments, session => Play(session, path, moment));
     }
 
+    /// <param name="arguments">"mpi-victim" and the socket at which each rank tells its process id.</param>
+    public static int RunUnderMpi(string[] arguments) => ModelParallel.Launch(
+        arguments,
+        session => Play(session, session.Arguments[1], "collective"),
+        new ParallelConfiguration { Backend = CommunicationBackend.Mpi });
+
     /// <summary>Tells the test that this rank has come so far.</summary>
-    public static Socket Announce(string path)
+    private static Socket Announce(string path)
     {
         var test = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         test.Connect(new UnixDomainSocketEndPoint(path));

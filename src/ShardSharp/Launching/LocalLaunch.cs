@@ -58,9 +58,9 @@ internal sealed record LaunchGrace
     public TimeSpan Report { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Between SIGTERM and SIGKILL after a failure, so that the run is over soon and can start again. <value>Default: 0.5 s.</value>
+    /// Between SIGTERM and SIGKILL after a failure, so that the run is over soon and can start again. <value>Default: 0.3 s.</value>
     /// </summary>
-    public TimeSpan TerminateFailed { get; init; } = TimeSpan.FromSeconds(0.5);
+    public TimeSpan TerminateFailed { get; init; } = TimeSpan.FromSeconds(0.3);
 
     /// <summary>
     /// Between SIGTERM and SIGKILL where someone stopped the launch: programs may want to save what they have. <value>Default: 5 s.</value>
