@@ -35,6 +35,32 @@ internal sealed partial record StressCensus(
             Directory.EnumerateDirectories("/proc/self/task").Count());
     }
 
+    /// <summary>Says what has grown since the start of a run; null where nothing has.</summary>
+    /// <remarks>
+    /// The least of the last three counts against the most of the second to fourth: what rises and falls is no growth, and what a run needs
+    /// once it has needed by then. The tolerances are for what .NET compiles late.
+    /// </remarks>
+    public static string? Growth(IReadOnlyList<StressCensus> phases)
+    {
+        (string What, Func<StressCensus, long> Of, long Tolerance)[] counts =
+        [
+            ("managed memory", census => census.Managed, 128 << 10),
+            ("native memory", census => census.Native, 4 << 20),
+            ("proportional set size", census => census.Proportional, 48 << 20),
+            ("descriptors", census => census.Descriptors, 0),
+            ("mappings", census => census.Mappings, 16),
+            ("threads", census => census.Threads, 1),
+        ];
+        foreach (var (what, of, tolerance) in counts)
+        {
+            var (early, late) = (phases.Skip(1).Take(3).Max(of), phases.TakeLast(3).Min(of));
+            if (late > early + tolerance)
+                return $"{what} grew from {early} to {late}";
+        }
+
+        return null;
+    }
+
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
         $"managed {Managed / 1024.0:F0} KiB, native {Native / 1024.0:F0} KiB, PSS {Proportional >> 10} KiB, RSS {Resident >> 10} KiB, "
         + $"{Descriptors} descriptors, {Mappings} mappings, {Threads} threads");
