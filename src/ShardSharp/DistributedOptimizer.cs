@@ -12,12 +12,16 @@ public partial class DistributedOptimizer : optim.Optimizer
     private DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
         : base(nint.Zero) => (_model, Inner) = (model, inner);
 
-    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner) => inner switch
+    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner)
     {
-        optim.IMomentum momentum => new WithMomentum(model, inner, momentum),
-        optim.IBetas betas => new WithBetas(model, inner, betas),
-        _ => new DistributedOptimizer(model, inner),
-    };
+        model.RequireSuitable(inner);
+        return inner switch
+        {
+            optim.IMomentum momentum => new WithMomentum(model, inner, momentum),
+            optim.IBetas betas => new WithBetas(model, inner, betas),
+            _ => new DistributedOptimizer(model, inner),
+        };
+    }
 
     /// <summary>The optimizer as it was created.</summary>
     public optim.Optimizer Inner { get; }
@@ -38,7 +42,10 @@ public partial class DistributedOptimizer : optim.Optimizer
                 + "first outside AccumulateGradients, or the last of backward_passes_per_step.");
         }
 
-        return Inner.step(closure);
+        // Called here, as the inner optimizer would before it updates anything, because it computes with the parameters.
+        var loss = closure?.Invoke();
+        _model.Update(() => Inner.step());
+        return loss!;
     }
 
     /// <summary>
