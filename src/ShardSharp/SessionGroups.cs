@@ -8,11 +8,11 @@ public sealed class SessionGroups : IDisposable
 {
     private readonly Dictionary<GroupKind, ProcessGroup> _groups;
 
-    internal SessionGroups(ProcessGroup world, RankLayout layout)
+    internal SessionGroups(ProcessGroup world, RankLayout layout, CallSite site)
     {
         _groups = new Dictionary<GroupKind, ProcessGroup> { [GroupKind.World] = world };
         foreach (var kind in Enum.GetValues<GroupKind>().Where(kind => kind != GroupKind.World))
-            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind));
+            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind), site.File, site.Line);
     }
 
     /// <summary>All ranks (SMP: <c>WORLD</c>).</summary>
