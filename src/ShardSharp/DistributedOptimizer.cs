@@ -1,3 +1,4 @@
+using ShardSharp.Optimizers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -8,15 +9,16 @@ namespace ShardSharp;
 public partial class DistributedOptimizer : optim.Optimizer
 {
     private readonly DistributedModel _model;
+    private readonly FusedStep? _fused;
 
-    private DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
-        : base(nint.Zero) => (_model, Inner) = (model, inner);
+    private DistributedOptimizer(DistributedModel model, optim.Optimizer inner, bool fused)
+        : base(nint.Zero) => (_model, Inner, _fused) = (model, inner, fused ? FusedStep.Of(inner) : null);
 
-    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner) => inner switch
+    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner, bool fused) => inner switch
     {
-        optim.IMomentum momentum => new WithMomentum(model, inner, momentum),
-        optim.IBetas betas => new WithBetas(model, inner, betas),
-        _ => new DistributedOptimizer(model, inner),
+        optim.IMomentum momentum => new WithMomentum(model, inner, fused, momentum),
+        optim.IBetas betas => new WithBetas(model, inner, fused, betas),
+        _ => new DistributedOptimizer(model, inner, fused),
     };
 
     /// <summary>The optimizer as it was created.</summary>
@@ -38,7 +40,12 @@ public partial class DistributedOptimizer : optim.Optimizer
                 + "first outside AccumulateGradients, or the last of backward_passes_per_step.");
         }
 
-        return Inner.step(closure);
+        if (_fused is null)
+            return Inner.step(closure);
+        var loss = Evaluate(closure);
+        if (!_fused.TryRun())
+            Inner.step();
+        return loss!;
     }
 
     /// <summary>
@@ -53,6 +60,12 @@ public partial class DistributedOptimizer : optim.Optimizer
     /// <summary>Adds parameters of the model to the optimizer.</summary>
     /// <param name="param_group">The parameters and their options.</param>
     public override void add_param_group(ParamGroup param_group) => Inner.add_param_group(param_group);
+
+    private static Tensor? Evaluate(Func<Tensor>? closure)
+    {
+        using var _ = enable_grad();
+        return closure?.Invoke();
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
