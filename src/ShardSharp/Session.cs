@@ -25,7 +25,7 @@ public sealed partial class Session : IDisposable
             world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
         Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
-        Groups = new SessionGroups(world, Layout);
+        Groups = new SessionGroups(world, Layout, Configuration);
     }
 
     /// <summary>The configuration in force.</summary>
@@ -65,8 +65,14 @@ public sealed partial class Session : IDisposable
     /// <typeparam name="TModule">The module's type.</typeparam>
     /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
     /// the same parameters as one.</param>
+    /// <param name="isUnit">
+    /// Which modules are units of sharded data parallelism, by their names in the model, such as <c>blocks.0</c>: the parameters of a unit are
+    /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
+    /// transformer, and the modules beside them.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
-    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create)
+    /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
+    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create, Func<string, bool>? isUnit = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
@@ -77,7 +83,7 @@ public sealed partial class Session : IDisposable
             module = create();
         }
 
-        return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
+        return new DistributedModel<TModule>(module, Configuration, Groups, isUnit);
     }
 
     /// <summary>Creates an optimizer for a distributed model.</summary>
@@ -86,7 +92,10 @@ public sealed partial class Session : IDisposable
     /// <param name="fused">Whether Adam, AdamW and SGD update all parameters of a group by one fused kernel, which is faster, needs no
     /// temporaries, and differs from TorchSharp's own step by rounding only.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
-    /// <exception cref="ArgumentException">The model belongs to another rank of this process.</exception>
+    /// <exception cref="ArgumentException">
+    /// The model belongs to another rank of this process, or the optimizer's parameters are not those that it was passed.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The optimizer cannot work on pieces of parameters.</exception>
     public DistributedOptimizer DistributedOptimizer(
         DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true)
     {

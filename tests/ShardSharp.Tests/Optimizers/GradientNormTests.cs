@@ -54,9 +54,9 @@ public sealed class GradientNormTests
     [Fact]
     public void Keeps_what_float32_would_lose()
     {
-        // 2^24 ones and a half more each time: float32 stops counting at 2^24.
-        using var ones = torch.ones((1 << 24) + 3);
-        Assert.Equal(Math.Sqrt((1 << 24) + 3), GradientNorm.Of([ones], shards: null));
+        // Counting by ones, float32 stops at 2^24.
+        using var many = ones((1 << 24) + 3);
+        Assert.Equal(Math.Sqrt((1 << 24) + 3), GradientNorm.Of([many], shards: null));
         using var huge = full(4, 3e38f);
         Assert.Equal(2 * (double)3e38f, GradientNorm.Of([huge], shards: null), 1e25);
     }
