@@ -92,18 +92,21 @@ public sealed partial class Session : IDisposable
     /// <summary>Creates an optimizer for a distributed model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
+    /// <param name="fused">Whether Adam, AdamW and SGD update all parameters of a group by one fused kernel, which is faster, needs no
+    /// temporaries, and differs from TorchSharp's own step by rounding only.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
     /// <exception cref="ArgumentException">
     /// The model belongs to another rank of this process, or the optimizer's parameters are not those that it was passed.
     /// </exception>
     /// <exception cref="NotSupportedException">The optimizer cannot work on pieces of parameters.</exception>
-    public DistributedOptimizer DistributedOptimizer(DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create)
+    public DistributedOptimizer DistributedOptimizer(
+        DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters));
+        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
     }
 
     /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>
