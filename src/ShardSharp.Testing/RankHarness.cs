@@ -54,7 +54,7 @@ public static class RankHarness
             ranks,
             world =>
             {
-                using var session = new Session(loaded, world, (world.Rank, ranks), construction);
+                using var session = new Session(loaded, world, (world.Rank, ranks), construction, new CallSite(nameof(RankHarness), 0));
                 program(session);
             },
             options);

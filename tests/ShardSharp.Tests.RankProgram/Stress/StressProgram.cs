@@ -60,7 +60,7 @@ internal static class StressProgram
         var isMpich = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_RANK") is null;
         var rank = int.Parse(Environment.GetEnvironmentVariable(isMpich ? "PMI_RANK" : "OMPI_COMM_WORLD_RANK")!, CultureInfo.InvariantCulture);
         var world = MpiRendezvous.Join(rank, ranks, localSize: ranks, isMpich, Terms(settings));
-        var group = HostRendezvous.Join(world, ranksPerHost == 0 ? "host" : $"host-{rank / ranksPerHost}", Terms(settings));
+        var group = HostRendezvous.Join(world, ranksPerHost == 0 ? "host" : $"host-{rank / ranksPerHost}", new CallSite(nameof(StressProgram), 0));
         Console.WriteLine($"group: {group.GetType().Name}");
         var exitCode = Report(settings, () => StressRun.Play(group, settings, takesCensus: true), world);
         if (exitCode == ExitCodes.Success)

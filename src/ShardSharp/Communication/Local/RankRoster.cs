@@ -115,7 +115,7 @@ internal sealed unsafe class RankRoster(
     /// <summary>Why a rank will never answer again; null while it may.</summary>
     public string? WhyGone(int globalRank)
     {
-        var entry = EntryOf(globalRanks?.TakeWhile(rank => rank != globalRank).Count() ?? globalRank);
+        var entry = EntryAt(globalRank);
         return (Presence)Volatile.Read(ref entry->Presence) switch
         {
             Presence.Left => "has finished its program",
@@ -136,6 +136,10 @@ internal sealed unsafe class RankRoster(
         return null;
     }
 
+    /// <summary>How the process of a rank ended before the rank had left; null if it did not.</summary>
+    public string? WhyDead(int globalRank) =>
+        IsPresent(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
+
     /// <summary>Ranks that have not entered yet.</summary>
     public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);
 
@@ -148,6 +152,8 @@ internal sealed unsafe class RankRoster(
     private static bool IsPresent(Entry* entry) => (Presence)Volatile.Read(ref entry->Presence) == Presence.Present;
 
     private bool IsMissing(int rank) => (Presence)Volatile.Read(ref EntryOf(rank)->Presence) == Presence.Absent;
+
+    private Entry* EntryAt(int globalRank) => EntryOf(globalRanks?.TakeWhile(rank => rank != globalRank).Count() ?? globalRank);
 
     private Entry* EntryOf(int rank) => (Entry*)(memory + MessageOffset + MessageCapacity + (rank * EntryBytes));
 }
