@@ -7,14 +7,14 @@ namespace ShardSharp.Communication;
 public abstract unsafe partial class ProcessGroup
 {
     /// <summary>The most bytes of JSON that an operation on objects makes a rank receive. Data that is larger belongs in tensors.</summary>
-    private const long MostObjectBytes = 256 << 20;
+    private const long MostObjectBytes = 64 << 20;
 
     /// <summary>Gives every rank the root's object; for small control messages.</summary>
     /// <typeparam name="T">Any type that System.Text.Json writes and reads.</typeparam>
     /// <param name="value">The object on the root; ignored elsewhere.</param>
     /// <param name="root">Group rank that has the object.</param>
     /// <returns>The root's object; on the root the very <paramref name="value"/>.</returns>
-    /// <exception cref="ArgumentException">The object takes more than 256 MiB of JSON.</exception>
+    /// <exception cref="ArgumentException">The object takes more than 64 MiB of JSON.</exception>
     /// <exception cref="CommunicationException">What the root sent is no such object.</exception>
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public T BroadcastObject<T>(T value, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
@@ -34,9 +34,9 @@ public abstract unsafe partial class ProcessGroup
     /// <typeparam name="T">Any type that System.Text.Json writes and reads.</typeparam>
     /// <param name="value">This rank's object.</param>
     /// <returns>All objects, rank 0's first; this rank's own is a copy too.</returns>
-    /// <exception cref="ArgumentException">The object takes more than 256 MiB of JSON.</exception>
+    /// <exception cref="ArgumentException">The object takes more than 64 MiB of JSON.</exception>
     /// <exception cref="CommunicationException">What a rank sent is no such object, or <see cref="Size"/> times the longest are more than
-    /// 256 MiB.</exception>
+    /// 64 MiB.</exception>
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public IReadOnlyList<T> AllGatherObject<T>(T value, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {

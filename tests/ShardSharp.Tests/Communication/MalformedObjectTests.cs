@@ -16,7 +16,7 @@ public sealed class MalformedObjectTests
     [InlineData(-1)]
     [InlineData(long.MinValue)]
     [InlineData(long.MaxValue)]
-    [InlineData((256L << 20) + 1)]
+    [InlineData((64L << 20) + 1)]
     public void No_memory_is_allocated_for_a_length_that_cannot_be(long length)
     {
         foreach (var receive in Receivers)
@@ -45,8 +45,8 @@ public sealed class MalformedObjectTests
     [Fact]
     public void Objects_that_are_too_large_are_refused_where_they_are_sent()
     {
-        var failures = RankHarness.Capture(1, group => group.BroadcastObject(new string('x', 256 << 20), 0));
-        Assert.StartsWith("The object takes 268435458 bytes of JSON", Assert.IsType<ArgumentException>(Assert.Single(failures).Failure).Message,
+        var failures = RankHarness.Capture(1, group => group.BroadcastObject(new string('x', 64 << 20), 0));
+        Assert.StartsWith("The object takes 67108866 bytes of JSON", Assert.IsType<ArgumentException>(Assert.Single(failures).Failure).Message,
             StringComparison.Ordinal);
     }
 

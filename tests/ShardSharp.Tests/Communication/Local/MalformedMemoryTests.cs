@@ -1,6 +1,7 @@
 using CsCheck;
 using ShardSharp.Communication;
 using ShardSharp.Communication.Local;
+using ShardSharp.Communication.Mpi;
 
 namespace ShardSharp.Tests.Communication.Local;
 
@@ -39,6 +40,10 @@ public sealed unsafe class MalformedMemoryTests
     });
 
     [Fact]
+    public void Flight_recorders_that_arrive_from_other_hosts_are_read_within_their_memory() => Sample(
+        FlightMessage.Bytes, memory => Assert.DoesNotContain("ZZZZ", $"{new FlightMessage(memory).Read().Gone}", StringComparison.Ordinal));
+
+    [Fact]
     public void Only_memory_of_processes_is_opened()
     {
         var file = Path.GetTempFileName();
@@ -63,11 +68,12 @@ public sealed unsafe class MalformedMemoryTests
             Array.Fill(words, 0x5A5A_5A5A_5A5A_5A5A);
             for (var i = 0; i < bytes / sizeof(long); i++)
             {
-                words[i] = random.Next(4) switch
+                words[i] = random.Next(5) switch
                 {
                     0 => random.NextInt64(long.MinValue, long.MaxValue),
                     1 => long.MaxValue,
                     2 => -1,
+                    3 => ((long)random.Next(-3, 3) << 32) | (uint)random.Next(-3, 3),
                     _ => 0,
                 };
             }
