@@ -81,7 +81,7 @@ public sealed class ShardedParityTests
                         bits.AddRange(moments.SelectMany(moment => moment.Parameters.Values).Select(values => string.Join(' ', values.Select(BitConverter.SingleToUInt32Bits))));
                 },
                 Sharded(level, degree) with { ShardedDataParallelDegree = level == "parameters" ? degree : 1 },
-                new RankHarnessOptions { Backend = run.Item1, DelaySeed = run.Item2 });
+                new RankHarnessOptions { Backend = run.Item1, Delays = new DelayInjection(run.Item2) });
             return bits;
         }).ToArray();
 
