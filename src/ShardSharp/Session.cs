@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
+using ShardSharp.Modules;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -79,13 +80,11 @@ public sealed partial class Session : IDisposable
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
-        TModule module;
-        lock (_construction)
-        {
-            manual_seed(Configuration.Seed);
-            module = create();
-        }
-
+        if (!Configuration.DelayedParameterInitialization)
+            return new DistributedModel<TModule>(Build(create), Configuration, Groups, isUnit);
+        using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
+        var module = Build(() => delayed.Build(create));
+        delayed.MoveToMemory();
         return new DistributedModel<TModule>(module, Configuration, Groups, isUnit);
     }
 
@@ -136,6 +135,15 @@ public sealed partial class Session : IDisposable
         for (var i = 0; i < values.Length; i++)
             line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
         Console.WriteLine(line);
+    }
+
+    private TModule Build<TModule>(Func<TModule> create)
+    {
+        lock (_construction)
+        {
+            manual_seed(Configuration.Seed);
+            return create();
+        }
     }
 
     /// <summary>Leaves all groups.</summary>
