@@ -19,6 +19,13 @@ public sealed record RankHarnessOptions
     /// <value>Null unless set.</value>
     public Action<string>? FailureReported { get; init; }
 
+    /// <summary>
+    /// Whether the ranks act as if on hosts of their own: groups give callers no memory in common, so sharded parameters are gathered by
+    /// messages.
+    /// </summary>
+    /// <value>False unless set.</value>
+    public bool SeparateHosts { get; init; }
+
     internal Action<int>? CreateDisturbance(int ranks)
     {
         if (DelaySeed is not { } seed)
