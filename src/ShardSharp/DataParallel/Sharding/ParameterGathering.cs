@@ -53,6 +53,9 @@ internal sealed class ParameterGathering : IDisposable
     /// <summary>Whether some parameter cannot be read now.</summary>
     public bool HasReleased => _modules.Any(module => !module.IsWhole);
 
+    /// <summary>Elements that are gathered for a use, or about to be.</summary>
+    public long Live => _modules.Where(module => module.IsWhole).Sum(module => module.Elements);
+
     /// <summary>Releases what was gathered for backward and not released since.</summary>
     public void EndBackward() => ReleaseAll();
 
@@ -124,7 +127,7 @@ internal sealed class ParameterGathering : IDisposable
 
     private void GatherAhead(GatheredModule? module)
     {
-        if (module is { IsWhole: false } && _modules.Where(other => other.IsWhole).Sum(other => other.Elements) + module.Elements <= _maximumLive)
+        if (module is { IsWhole: false } && Live + module.Elements <= _maximumLive)
             module.Begin();
     }
 
