@@ -54,7 +54,7 @@ public static class RankHarness
             ranks,
             world =>
             {
-                using var session = new Session(loaded, world, (world.Rank, ranks), construction);
+                using var session = new Session(loaded, world, (world.Rank, ranks), construction, new CallSite(nameof(RankHarness), 0));
                 program(session);
             },
             options);
@@ -67,7 +67,7 @@ public static class RankHarness
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(ranks, 1);
         options ??= new RankHarnessOptions();
-        var terms = new RunTerms(options.Deadline, options.Deadline, options.CreateDisturbance(ranks)) 
+        var terms = new RunTerms(options.Deadline, options.Deadline, options.Delays is { } delays ? delays.Delay : null)
         {
             Report = report => options.FailureReported?.Invoke(report.ToString()), SharesMemory = !options.SeparateHosts,
         };

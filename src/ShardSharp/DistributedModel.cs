@@ -84,6 +84,10 @@ public abstract class DistributedModel : IDisposable
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
     internal bool HasOwnGradients { get; private set; }
 
+    internal ProcessGroup? Shards => _engine.Shards;
+
+    internal double? GradientClipping => Configuration.ShardedGradientClipping;
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
     internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);

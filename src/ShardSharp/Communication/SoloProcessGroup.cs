@@ -16,7 +16,7 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
     }
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine) => new SoloProcessGroup(name, GlobalRanks[0]);
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site) => new SoloProcessGroup(name, GlobalRanks[0]);
 
     private protected override void Leave()
     {

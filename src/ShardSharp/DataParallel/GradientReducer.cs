@@ -37,6 +37,8 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public ProcessGroup Group { get; }
 
+    public ProcessGroup? Shards => null;
+
     public bool Overlaps => _watch is not null;
 
     /// <summary>Number of buckets.</summary>

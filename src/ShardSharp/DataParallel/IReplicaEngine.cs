@@ -10,6 +10,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>Ranks that hold the same parameters, sharding apart.</summary>
     ProcessGroup Group { get; }
 
+    /// <summary>Ranks among which the averaged gradients are divided, each element on one of them; null when this rank has all.</summary>
+    ProcessGroup? Shards { get; }
+
     /// <summary>Whether it communicates while backward computes.</summary>
     bool Overlaps { get; }
 

@@ -22,8 +22,8 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
         *(CollectiveSignature*)_memory = signature;
         var room = new Span<byte>(_memory + SiteOffset, SiteCapacity);
         var file = Path.GetFileName(site.File.AsSpan());
-        *(int*)(_memory + SiteLengthOffset) =
-            Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) ? written : Encoding.UTF8.GetBytes("?", room);
+        var fits = site.Line > 0 ? Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) : Utf8.TryWrite(room, $"{file}", out written);
+        *(int*)(_memory + SiteLengthOffset) = fits ? written : Encoding.UTF8.GetBytes("?", room);
     }
 
     public void CopyTo(PublishedSignature other) => Buffer.MemoryCopy(_memory, other._memory, Bytes, Bytes);

@@ -81,7 +81,7 @@ internal sealed unsafe partial class MpiProcessGroup
             return;
         var message = $"Rank {GlobalRanks[Rank]} expects another message than was sent to it in group '{Name}':{Environment.NewLine}"
             + $"  {sent}{Environment.NewLine}  {expected}";
-        World.Fail(message);
+        World.Break(message);
         throw new CollectiveMismatchException(message);
     }
 }

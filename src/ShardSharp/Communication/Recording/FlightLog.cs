@@ -81,6 +81,8 @@ internal readonly unsafe struct FlightLog(byte* memory)
         GroupIdentity = *GroupIdentity(call.Group),
         Elements = call.Count,
         ElementType = (ScalarType)call.ElementType,
+        Shape = call.Shape.Sizes,
+        ShapeText = call.Shape.ToString(),
         CallSite = call.Site == 0 ? "an unlisted place" : Text(_memory + SitesOffset + (call.Site * TextBytes)),
         IsBackground = call.IsBackground != 0,
         State = (FlightState)call.State,

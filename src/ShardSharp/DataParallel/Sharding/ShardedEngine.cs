@@ -69,6 +69,8 @@ internal sealed class ShardedEngine : IReplicaEngine
 
     public ProcessGroup Group { get; }
 
+    public ProcessGroup? Shards => _shard;
+
     public bool Overlaps => _watch is not null;
 
     /// <summary>Units of the model, in the order in which their gradients are reduced.</summary>

@@ -82,8 +82,8 @@ public sealed class ShardedParityTests
     {
         RankHarnessOptions[] options =
         [
-            new() { DelaySeed = 1 }, new() { Backend = RankBackend.SharedMemory, DelaySeed = 2 }, new() { DelaySeed = 3 },
-            new() { SeparateHosts = true, DelaySeed = 4 },
+            new() { Delays = new DelayInjection(1) }, new() { Backend = RankBackend.SharedMemory, Delays = new DelayInjection(2) }, new() { Delays = new DelayInjection(3) },
+            new() { SeparateHosts = true, Delays = new DelayInjection(4) },
         ];
         var runs = options.Select(run =>
         {

@@ -64,7 +64,7 @@ internal sealed record ShardedTrial<TModule>(
     {
         var expected = TrainAlone();
         RankHarness.RunSessions(
-            ranks, session => MustEqual(expected, Train(session)), configuration, (options ?? new RankHarnessOptions()) with { DelaySeed = ranks });
+            ranks, session => MustEqual(expected, Train(session)), configuration, (options ?? new RankHarnessOptions()) with { Delays = new DelayInjection(ranks) });
     }
 
     /// <summary>Trains on the ranks of a session.</summary>

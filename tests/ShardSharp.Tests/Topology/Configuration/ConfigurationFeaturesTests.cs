@@ -20,7 +20,6 @@ public sealed class ConfigurationFeaturesTests
     [InlineData("prescaled_batch", "true", "false")]
     [InlineData("context_parallel_degree", "2", "1")]
     [InlineData("expert_parallel_degree", "2", "1")]
-    [InlineData("sdp_gradient_clipping", "0.5", "null")]
     [InlineData("offload_activations", "true", "false")]
     [InlineData("activation_loading_horizon", "2", "4")]
     [InlineData("fp16", "true", "false")]
