@@ -124,14 +124,14 @@ public abstract class DistributedModel : IDisposable
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
     {
         using var _ = no_grad();
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
         }
 
         return new StepOutput(outputs);
@@ -141,17 +141,20 @@ public abstract class DistributedModel : IDisposable
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
+        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        return value;
+    }
+
+    private Tensor Explained(Func<Tensor> compute)
+    {
         try
         {
-            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-            RequireLoss(value);
-            return value;
+            return compute();
         }
-        catch (Exception failure) when (_engine.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {
-            throw new InvalidOperationException(
-                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
-                + "to false for this model, or let the module compute a new tensor.", failure);
+            throw explained;
         }
     }
 

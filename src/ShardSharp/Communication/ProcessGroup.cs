@@ -88,6 +88,9 @@ public abstract partial class ProcessGroup : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>The same ranks without regard to which of them share a host, for those who want every rank to send by itself.</summary>
+    internal virtual ProcessGroup WithoutHierarchy => this;
+
     /// <summary>Runs one operation to its end on the calling thread, for a group that this one is a part of.</summary>
     internal void Perform(in CollectiveCall call) => Execute(call);
 

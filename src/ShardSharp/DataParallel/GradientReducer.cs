@@ -96,6 +96,8 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public void Update(Action update) => update();
 
+    public Exception? Explain(Exception failure) => Overlaps && BackwardMarker.IsWrittenTo(failure) ? BackwardMarker.Explain(failure) : null;
+
     /// <summary>They always are.</summary>
     public IDisposable GatherParameters() => new ReadableParameters(static () => { });
 

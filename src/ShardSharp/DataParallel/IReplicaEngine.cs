@@ -37,6 +37,9 @@ internal interface IReplicaEngine : IDisposable
     /// <param name="update">The update.</param>
     void Update(Action update);
 
+    /// <summary>Says in words of this library what made a model's computation fail; null where the failure is the program's own.</summary>
+    Exception? Explain(Exception failure);
+
     /// <summary>Makes all parameters of the module readable on every rank until the result is disposed.</summary>
     IDisposable GatherParameters();
 }

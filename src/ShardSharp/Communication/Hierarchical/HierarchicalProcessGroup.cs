@@ -27,6 +27,8 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
         _steps = [new MpiTransfers(all, all.CollectiveTag), new MpiTransfers(all, all.CollectiveTag)];
     }
 
+    internal override ProcessGroup WithoutHierarchy => _all;
+
     private int Host => _map.HostOf(Rank);
 
     private protected override void Execute(in CollectiveCall call)

@@ -41,7 +41,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient ?? zeros_like(parameter));
+            contributions.Add(gradient ?? zeros(unit.Layout.LengthOf(i), unit.Unit.ElementType));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
                 contributions.Add(zeros(padding, unit.Unit.ElementType));
