@@ -6,6 +6,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
 {
     CollectivesCommand.Create(),
     TrainCommand.Create(),
+    OptimizerCommand.Create(),
     FiguresCommand.Create(),
     ConstructCommand.Create(),
     LimitCommand.Create(),

@@ -2,6 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
+using ShardSharp.Planning;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -29,6 +30,7 @@ public abstract class DistributedModel : IDisposable
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
+        Prediction = Predict(module, configuration, groups.Shard);
         _engine = configuration.ShardsState
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
@@ -97,8 +99,12 @@ public abstract class DistributedModel : IDisposable
     /// <summary>What this rank holds of the model now.</summary>
     internal HeldState Held => _engine.Held;
 
-    /// <summary>The module with whole parameters.</summary>
-    internal nn.Module Whole => Root;
+    /// <summary>What this rank will hold of the model.</summary>
+    internal StatePrediction Prediction { get; }
+
+    internal ProcessGroup? Shards => _engine.Shards;
+
+    internal double? GradientClipping => Configuration.ShardedGradientClipping;
 
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
@@ -141,14 +147,14 @@ public abstract class DistributedModel : IDisposable
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
     {
         using var _ = no_grad();
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
         }
 
         return new StepOutput(outputs);
@@ -158,17 +164,20 @@ public abstract class DistributedModel : IDisposable
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
+        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        return value;
+    }
+
+    private Tensor Explained(Func<Tensor> compute)
+    {
         try
         {
-            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-            RequireLoss(value);
-            return value;
+            return compute();
         }
-        catch (Exception failure) when (_engine.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {
-            throw new InvalidOperationException(
-                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
-                + "to false for this model, or let the module compute a new tensor.", failure);
+            throw explained;
         }
     }
 
@@ -180,6 +189,16 @@ public abstract class DistributedModel : IDisposable
                 $"A step needs the loss as a single number that depends on the model's parameters; it got shape [{string.Join(", ", value.shape)}]"
                 + $"{(value.requires_grad ? "" : " without a gradient function")}.");
         }
+    }
+
+    private static StatePrediction Predict(nn.Module module, ParallelConfiguration configuration, ProcessGroup shard)
+    {
+        if (!configuration.ShardsState)
+            return new StatePrediction(module, shards: 1, wholeBelow: 0);
+        var wholeBelow = shard.SharesMemory ? 0
+            : configuration.ReleasesParameters ? configuration.ShardedPersistenceThreshold
+            : long.MaxValue;
+        return new StatePrediction(module, shard.Size, wholeBelow);
     }
 
     private sealed class Accumulation : IDisposable

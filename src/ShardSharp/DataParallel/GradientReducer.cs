@@ -37,6 +37,8 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public ProcessGroup Group { get; }
 
+    public ProcessGroup? Shards => null;
+
     public bool Overlaps => _watch is not null;
 
     public HeldState Held => new(
@@ -96,6 +98,8 @@ internal sealed class GradientReducer : IReplicaEngine
     }
 
     public void Update(Action update) => update();
+
+    public Exception? Explain(Exception failure) => Overlaps && BackwardMarker.IsWrittenTo(failure) ? BackwardMarker.Explain(failure) : null;
 
     /// <summary>They always are.</summary>
     public IDisposable GatherParameters() => new ReadableParameters(static () => { });

@@ -10,6 +10,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>Ranks that hold the same parameters, sharding apart.</summary>
     ProcessGroup Group { get; }
 
+    /// <summary>Ranks among which the averaged gradients are divided, each element on one of them; null when this rank has all.</summary>
+    ProcessGroup? Shards { get; }
+
     /// <summary>Whether it communicates while backward computes.</summary>
     bool Overlaps { get; }
 
@@ -36,6 +39,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>Runs the optimizer's update of the parameters of this rank.</summary>
     /// <param name="update">The update.</param>
     void Update(Action update);
+
+    /// <summary>Says in words of this library what made a model's computation fail; null where the failure is the program's own.</summary>
+    Exception? Explain(Exception failure);
 
     /// <summary>Makes all parameters of the module readable on every rank until the result is disposed.</summary>
     IDisposable GatherParameters();

@@ -27,6 +27,8 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
         _steps = [new MpiTransfers(all, all.CollectiveTag), new MpiTransfers(all, all.CollectiveTag)];
     }
 
+    internal override ProcessGroup WithoutHierarchy => _all;
+
     private int Host => _map.HostOf(Rank);
 
     private protected override void Execute(in CollectiveCall call)
@@ -47,11 +49,11 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
     }
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine)
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site)
     {
         IEnumerable<int> Here(IReadOnlyList<int> part) => part.Where(member => _map.HostOf(member) == Host).Select(_map.PlaceOf);
-        var local = _local.Split(name, [.. partition.Select(part => Here(part).ToArray()).Where(part => part.Length > 0)]);
-        var all = _all.Split(name, partition);
+        var local = _local.SplitOff(name, [.. partition.Select(part => Here(part).ToArray()).Where(part => part.Length > 0)], site);
+        var all = _all.SplitOff(name, partition, site);
         string[] hosts = [.. mine.Select(member => _hosts[member])];
         var map = new HostMap(hosts);
         if (map.Hosts > 1 && map.AnyShared)
@@ -63,8 +65,8 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
 
     private protected override void Leave()
     {
-        _local.Dispose();
         _all.Dispose();
+        _local.Dispose();
     }
 
     private void SpreadOrAbandon(in CollectiveCall call)

@@ -30,10 +30,8 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     {
         get
         {
-            // The memory is shared: each rank has its slice of it.
-            var parameters = unit.Layout.SliceLength * ElementTypes.SizeOf(unit.Unit.ElementType);
             var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
-            return new HeldState(parameters, parameters, whole + SizeOf(_slice) + SizeOf(_incoming));
+            return new HeldState(unit.HeldBytes, unit.HeldSharedBytes, whole + SizeOf(_slice) + SizeOf(_incoming));
 
             static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
         }
@@ -55,7 +53,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient ?? zeros_like(parameter));
+            contributions.Add(gradient ?? zeros(unit.Layout.LengthOf(i), unit.Unit.ElementType));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
                 contributions.Add(zeros(padding, unit.Unit.ElementType));

@@ -9,7 +9,7 @@ internal sealed record Feature(string Name, bool HasLanded)
     public static readonly Feature PipelineParallelism = new("pipeline parallelism", HasLanded: false);
     public static readonly Feature TensorParallelism = new("tensor parallelism", HasLanded: false);
     public static readonly Feature ShardedDataParallelism = new("sharded data parallelism", HasLanded: true);
-    public static readonly Feature GradientClipping = new("gradient clipping", HasLanded: false);
+    public static readonly Feature GradientClipping = new("gradient clipping", HasLanded: true);
     public static readonly Feature OptimizerStateSharding = new("optimizer state sharding", HasLanded: true);
     public static readonly Feature ContextParallelism = new("context parallelism", HasLanded: false);
     public static readonly Feature ExpertParallelism = new("expert parallelism", HasLanded: false);

@@ -49,7 +49,7 @@ public sealed partial record ParallelConfiguration
     public ShardingLevel ShardingLevel { get; init; } = ShardingLevel.Parameters;
 
     /// <summary>
-    /// The L2 norm to which gradients are clipped in the optimizer's step under sharded data parallelism; null does not clip.
+    /// The L2 norm to which gradients are clipped in the optimizer's step, sharded or not; null does not clip.
     /// </summary>
     /// <remarks>SMP's default is 1 and it cannot be turned off; here sharding does not change what is trained.</remarks>
     /// <value>Above 0. Default <c>null</c>.</value>
@@ -57,4 +57,7 @@ public sealed partial record ParallelConfiguration
 
     /// <summary>Whether ranks that hold the same parameters share out at least the state of the optimizer.</summary>
     internal bool ShardsState => ShardOptimizerState || ShardedDataParallelDegree > 1;
+
+    /// <summary>Whether ranks that share no memory hold parameters whole only while they are used.</summary>
+    internal bool ReleasesParameters => !ShardOptimizerState && ShardingLevel == ShardingLevel.Parameters;
 }

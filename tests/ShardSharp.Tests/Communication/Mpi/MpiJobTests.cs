@@ -110,4 +110,23 @@ public sealed class MpiJobTests
         Assert.Equal(1, job.ExitCode);
         Assert.Matches(@"#1 send to 1 of 4 Float32 at MpiScenarios.cs:\d+\s+#1 receive from 0 of 5 Float32", job.Output);
     }
+
+    [Theory(Timeout = Deadline)]
+    [MemberData(nameof(Launchers))]
+    public async Task Notices_that_are_none_change_nothing(string launcher)
+    {
+        var job = await MpiJob.RunAsync(launcher, 2, "malformed-notice");
+
+        Assert.True(job.ExitCode == 0, job.Output);
+    }
+
+    [Theory(Timeout = Deadline)]
+    [MemberData(nameof(Launchers))]
+    public async Task A_call_that_is_none_ends_the_job(string launcher)
+    {
+        var job = await MpiJob.RunAsync(launcher, 2, "malformed-call");
+
+        Assert.Equal(1, job.ExitCode);
+        Assert.Contains("What rank 1 sent in group 'world' is no call.", job.Output, StringComparison.Ordinal);
+    }
 }
