@@ -1,8 +1,14 @@
+using ShardSharp.Communication.Local;
+
 namespace ShardSharp.Communication;
 
 /// <summary>A group of one rank: every collective is a copy from input to output.</summary>
 internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGroup(name, 0, [globalRank])
 {
+    public override bool SharesMemory => true;
+
+    private protected override SharedMemory Share(long bytes, CallSite site) => new(new ProcessMemoryRegion(bytes).Share(), bytes);
+
     private protected override unsafe void Execute(in CollectiveCall call)
     {
         if (call.Output.Length == 0 || call.Output.IsSameMemoryAs(call.Input) || call.Kind == CollectiveKind.Broadcast)

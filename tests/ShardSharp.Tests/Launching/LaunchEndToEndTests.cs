@@ -54,6 +54,33 @@ public sealed class LaunchEndToEndTests
     }
 
     [Fact(Timeout = Deadline)]
+    public async Task Shared_memory_ends_with_the_ranks_that_have_it()
+    {
+        var name = $"memory-{Guid.NewGuid():N}";
+
+        var result = await SessionProcess.RunAsync($"die-sharing-memory {name} --ranks 3");
+
+        Assert.Equal(137, result.ExitCode);
+        Assert.Equal(["[rank 0] holds 7", "[rank 2] holds 7"], result.Output.TrimEnd().Split('\n').Order());
+        Assert.DoesNotContain(
+            Directory.EnumerateDirectories("/proc").Select(process => Path.Combine(process, "maps")).Where(File.Exists).Select(TryRead),
+            maps => maps.Contains(name, StringComparison.Ordinal));
+        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries("/dev/shm"), file => file.Contains("shardsharp", StringComparison.Ordinal));
+
+        static string TryRead(string file)
+        {
+            try
+            {
+                return File.ReadAllText(file);
+            }
+            catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+            {
+                return "";
+            }
+        }
+    }
+
+    [Fact(Timeout = Deadline)]
     public async Task A_rank_that_returns_early_is_named_by_those_that_need_it()
     {
         var result = await SessionProcess.RunAsync("return --ranks 3");

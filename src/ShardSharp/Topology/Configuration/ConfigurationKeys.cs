@@ -30,7 +30,7 @@ internal static class ConfigurationKeys
         new(("auto", DataParallelBackend.Auto), ("nccl", DataParallelBackend.Nccl));
 
     private static readonly ChoiceSyntax<PipelineScheduleKind> Schedules =
-        new(("interleaved", PipelineScheduleKind.Interleaved), ("simple", PipelineScheduleKind.Simple));
+        new([.. PipelineScheduleName.All.Where(named => named.Kind != PipelineScheduleKind.ForwardOnly)]);
 
     private static readonly ChoiceSyntax<OptimizationGoal> Goals =
         new(("memory", OptimizationGoal.Memory), ("speed", OptimizationGoal.Speed));

@@ -1,0 +1,42 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+
+namespace ShardSharp.Native;
+
+/// <summary>Zeroed memory of this process in whole pages. On Linux pages that are never touched cost nothing: mmap(2).</summary>
+internal static unsafe partial class PageMemory
+{
+    private const nuint Alignment = 4096;
+    private const int Read = 1, Write = 2;
+    private const int Private = 2, Anonymous = 0x20, NoReserve = 0x4000;
+
+    /// <exception cref="InsufficientMemoryException">The system has no room for it.</exception>
+    public static byte* Allocate(long length)
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            var address = Map(0, (nuint)length, Read | Write, Private | Anonymous | NoReserve, descriptor: -1, offset: 0);
+            return address != -1
+                ? (byte*)address
+                : throw new InsufficientMemoryException($"Cannot map {length} bytes: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
+        }
+
+        var memory = NativeMemory.AlignedAlloc((nuint)length, Alignment);
+        NativeMemory.Clear(memory, (nuint)length);
+        return (byte*)memory;
+    }
+
+    public static void Free(byte* address, long length)
+    {
+        if (OperatingSystem.IsLinux())
+            _ = Unmap((nint)address, (nuint)length);
+        else
+            NativeMemory.AlignedFree(address);
+    }
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint Map(nint address, nuint length, int protection, int flags, int descriptor, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(nint address, nuint length);
+}
