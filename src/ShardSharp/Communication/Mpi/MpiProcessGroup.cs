@@ -51,10 +51,16 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
         }
         catch (MpiException failure)
         {
-            var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
-            World.Break(message);
-            throw new CommunicationException(message, failure);
+            throw Broken(call, failure);
         }
+    }
+
+    /// <summary>Tells all ranks that MPI failed in a call.</summary>
+    public CommunicationException Broken(in CollectiveCall call, MpiException failure)
+    {
+        var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
+        World.Break(message);
+        return new CommunicationException(message, failure);
     }
 
     private protected override ProcessGroup CreateSubgroup(
