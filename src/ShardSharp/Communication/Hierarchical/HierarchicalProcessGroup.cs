@@ -30,6 +30,11 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
         _pieces = new PieceExchange(all, local, _map);
     }
 
+    /// <summary>The job.</summary>
+    public MpiWorld World => _all.World;
+
+    internal override IRankDelays Delays => World.Delays;
+
     private int Host => _map.HostOf(Rank);
 
     private protected override void Execute(in CollectiveCall call)
@@ -66,7 +71,7 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
 
     private protected override void Leave()
     {
-        if (!_all.World.HasFailed)
+        if (!World.HasFailed)
             _pieces.Dispose();
         _all.Dispose();
         _local.Dispose();

@@ -51,7 +51,19 @@ internal sealed class LocalWorld
     public void Leave() => Roster.Leave(_rank);
 
     /// <summary>Notes that this rank waited for another, by its world rank.</summary>
-    public void Blame(int globalRank, long ticks) => Delays.Add(_globalRanks.TakeWhile(rank => rank != globalRank).Count(), ticks);
+    public void Blame(int globalRank, long ticks) => Delays.Add(PlaceOf(globalRank)!.Value, ticks);
+
+    /// <summary>Where among the ranks of this host a world rank is; null for one of another host.</summary>
+    public int? PlaceOf(int globalRank)
+    {
+        for (var place = 0; place < _globalRanks.Count; place++)
+        {
+            if (_globalRanks[place] == globalRank)
+                return place;
+        }
+
+        return null;
+    }
 
     /// <summary>Where all ranks are, for people.</summary>
     private FailureReport Report(string cause)

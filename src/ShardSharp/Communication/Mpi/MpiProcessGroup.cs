@@ -35,6 +35,8 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
 
     public MpiWorld World { get; }
 
+    internal override IRankDelays Delays => World.Delays;
+
     /// <summary>Tag of the messages that make up collectives.</summary>
     public int CollectiveTag => _tag;
 
