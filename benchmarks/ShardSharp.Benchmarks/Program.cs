@@ -6,7 +6,9 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
 {
     CollectivesCommand.Create(),
     TrainCommand.Create(),
+    OptimizerCommand.Create(),
     FiguresCommand.Create(),
+    ConstructCommand.Create(),
 };
 var arguments = root.Parse(args);
 var code = arguments.Invoke();

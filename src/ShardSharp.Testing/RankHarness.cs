@@ -67,7 +67,10 @@ public static class RankHarness
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(ranks, 1);
         options ??= new RankHarnessOptions();
-        var terms = new RunTerms(options.Deadline, options.Deadline, options.CreateDisturbance(ranks)) { Report = report => options.FailureReported?.Invoke(report.ToString()) };
+        var terms = new RunTerms(options.Deadline, options.Deadline, options.Delays is { } delays ? delays.Delay : null)
+        {
+            Report = report => options.FailureReported?.Invoke(report.ToString()),
+        };
         using var threads = options.Backend == RankBackend.Threads ? new ThreadRendezvous(ranks, terms) : null;
         var job = Guid.NewGuid().ToString("N");
         Func<int, LocalWorld> join = threads is null ? new SharedMemoryRendezvous(job, ranks, terms).Join : threads.Join;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
+using ShardSharp.Modules;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -28,7 +29,7 @@ public sealed partial class Session : IDisposable
             world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
         Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
-        Groups = new SessionGroups(world, Layout, site);
+        Groups = new SessionGroups(world, Layout, Configuration, site);
     }
 
     /// <summary>The configuration in force.</summary>
@@ -68,33 +69,43 @@ public sealed partial class Session : IDisposable
     /// <typeparam name="TModule">The module's type.</typeparam>
     /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
     /// the same parameters as one.</param>
+    /// <param name="isUnit">
+    /// Which modules are units of sharded data parallelism, by their names in the model, such as <c>blocks.0</c>: the parameters of a unit are
+    /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
+    /// transformer, and the modules beside them.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
-    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create)
+    /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
+    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create, Func<string, bool>? isUnit = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
-        TModule module;
-        lock (_construction)
-        {
-            manual_seed(Configuration.Seed);
-            module = create();
-        }
-
-        return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
+        if (!Configuration.DelayedParameterInitialization)
+            return new DistributedModel<TModule>(Build(create), Configuration, Groups, isUnit);
+        using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
+        var module = Build(() => delayed.Build(create));
+        delayed.MoveToMemory();
+        return new DistributedModel<TModule>(module, Configuration, Groups, isUnit);
     }
 
     /// <summary>Creates an optimizer for a distributed model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
+    /// <param name="fused">Whether Adam, AdamW and SGD update all parameters of a group by one fused kernel, which is faster, needs no
+    /// temporaries, and differs from TorchSharp's own step by rounding only.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
-    /// <exception cref="ArgumentException">The model belongs to another rank of this process.</exception>
-    public DistributedOptimizer DistributedOptimizer(DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create)
+    /// <exception cref="ArgumentException">
+    /// The model belongs to another rank of this process, or the optimizer's parameters are not those that it was passed.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The optimizer cannot work on pieces of parameters.</exception>
+    public DistributedOptimizer DistributedOptimizer(
+        DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters));
+        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
     }
 
     /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>
@@ -124,6 +135,15 @@ public sealed partial class Session : IDisposable
         for (var i = 0; i < values.Length; i++)
             line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
         Console.WriteLine(line);
+    }
+
+    private TModule Build<TModule>(Func<TModule> create)
+    {
+        lock (_construction)
+        {
+            manual_seed(Configuration.Seed);
+            return create();
+        }
     }
 
     /// <summary>Leaves all groups.</summary>

@@ -29,9 +29,9 @@ public static class Conformance
         MessagePrograms.Objects_travel,
         ReductionPrograms.Numbers_reduce_without_tensors,
         GroupPrograms.Groups_split_and_work_side_by_side,
-        SharedMemoryPrograms.Memory_of_a_group_is_the_same_for_all_its_ranks,
-        SharedMemoryPrograms.Memory_of_a_part_is_its_own_and_outlives_whoever_leaves,
-        SharedMemoryPrograms.Memory_is_viewed_within_its_bounds,
+        MemoryPrograms.Memory_of_a_group_is_the_same_for_all_its_ranks,
+        MemoryPrograms.Memory_of_a_part_is_its_own_and_outlives_whoever_leaves,
+        MemoryPrograms.Memory_is_viewed_within_its_bounds,
         BackgroundPrograms.Overlapping_operations_of_random_sizes,
     }.ToDictionary(program => program.Method.Name);
 }

@@ -32,8 +32,10 @@ internal sealed unsafe partial class LocalProcessGroup
             _world.Disturb?.Invoke();
             if (step < chunks)
                 collective.Publish(step);
+            _world.Disturb?.Invoke();
             if (step >= 1 && step - 1 < chunks)
                 collective.Combine(step - 1);
+            _world.Disturb?.Invoke();
             if (step >= 2 && TCollective.FetchesResults)
                 collective.Fetch(step - 2);
             if (step < chunks + stages - 1)

@@ -80,8 +80,7 @@ internal sealed class LocalWorld
     public string? WhyDead(int globalRank) => _globalRanks.Contains(globalRank) ? Roster.WhyDead(globalRank) : null;
 
     /// <summary>A rank whose process ended without a word, and how; null if there is none.</summary>
-    public string? FirstDead() =>
-        _globalRanks.Select(rank => Roster.WhyDead(rank) is { } how ? $"Rank {rank} {how}." : null).FirstOrDefault(dead => dead is not null);
+    public string? FirstDead() => Roster.FirstDead() is { } rank ? $"Rank {rank} {Roster.WhyGone(rank)}." : null;
 
     private unsafe byte* FlightOf(int rank) => _flights + ((long)rank * FlightLog.Bytes);
 

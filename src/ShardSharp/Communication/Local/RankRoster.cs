@@ -119,18 +119,36 @@ internal sealed unsafe class RankRoster(
         return (Presence)Volatile.Read(ref entry->Presence) switch
         {
             Presence.Left => "has finished its program",
-            Presence.Present when ranksAreProcesses && !new ProcessIdentity(entry->ProcessId, entry->StartTicks).IsAlive =>
-                $"(process {entry->ProcessId}) has died",
+            _ when HasDied(entry) => $"(process {entry->ProcessId}) has died",
             _ => null,
         };
     }
 
+    /// <summary>A rank whose process has died before its program was finished; null if there is none.</summary>
+    public int? FirstDead()
+    {
+        for (var rank = 0; rank < size; rank++)
+        {
+            if (HasDied(EntryOf(rank)))
+                return globalRanks?[rank] ?? rank;
+        }
+
+        return null;
+    }
+
     /// <summary>How the process of a rank ended before the rank had left; null if it did not.</summary>
-    public string? WhyDead(int globalRank) =>
-        (Presence)Volatile.Read(ref EntryAt(globalRank)->Presence) == Presence.Present ? WhyGone(globalRank) : null;
+    public string? WhyDead(int globalRank) => HasDied(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
 
     /// <summary>Ranks that have not entered yet.</summary>
     public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);
+
+    private bool HasDied(Entry* entry) => ranksAreProcesses && IsPresent(entry)
+        && !new ProcessIdentity(entry->ProcessId, entry->StartTicks).IsAlive
+
+        // It may have finished and ended since.
+        && IsPresent(entry);
+
+    private static bool IsPresent(Entry* entry) => (Presence)Volatile.Read(ref entry->Presence) == Presence.Present;
 
     private bool IsMissing(int rank) => (Presence)Volatile.Read(ref EntryOf(rank)->Presence) == Presence.Absent;
 

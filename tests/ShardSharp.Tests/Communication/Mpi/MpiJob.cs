@@ -22,17 +22,7 @@ internal sealed partial record MpiJob(int ExitCode, string Output)
     /// <param name="options">Options of the program.</param>
     public static async Task<MpiJob> RunAsync(string launcher, int ranks, string scenario, int ranksPerHost = 0, params string[] options)
     {
-        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, launcher)).FirstOrDefault(File.Exists);
-        Assert.SkipWhen(path is null, $"{launcher} is not installed (Debian packages openmpi-bin, mpich).");
-        var isOpenMpi = launcher.Contains("openmpi", StringComparison.Ordinal);
-        string[] permissions = isOpenMpi ? ["--allow-run-as-root", "--oversubscribe"] : [];
-        var start = new ProcessStartInfo(path!, [.. permissions, "-np", $"{ranks}", "dotnet", ProgramFile, "mpi", scenario, $"{ranksPerHost}", .. options])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.Environment["OMP_NUM_THREADS"] = "1";
-        using var process = Process.Start(start)!;
+        using var process = Start(launcher, ranks, ["mpi", scenario, $"{ranksPerHost}", .. options]);
         try
         {
             var stop = TestContext.Current.CancellationToken;
@@ -45,5 +35,24 @@ internal sealed partial record MpiJob(int ExitCode, string Output)
             process.Kill(entireProcessTree: true);
             throw;
         }
+    }
+
+    /// <summary>Starts the launcher; skips the test where it is not installed.</summary>
+    /// <param name="launcher">File name of the launcher.</param>
+    /// <param name="ranks">Ranks to start.</param>
+    /// <param name="arguments">Arguments of the rank program.</param>
+    public static Process Start(string launcher, int ranks, string[] arguments)
+    {
+        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, launcher)).FirstOrDefault(File.Exists);
+        Assert.SkipWhen(path is null, $"{launcher} is not installed (Debian packages openmpi-bin, mpich).");
+        var isOpenMpi = launcher.Contains("openmpi", StringComparison.Ordinal);
+        string[] permissions = isOpenMpi ? ["--allow-run-as-root", "--oversubscribe"] : [];
+        var start = new ProcessStartInfo(path!, [.. permissions, "-np", $"{ranks}", "dotnet", ProgramFile, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        return Process.Start(start)!;
     }
 }

@@ -27,7 +27,6 @@ public sealed class ConfigurationFeaturesTests
     [InlineData("sdp_param_persistence_threshold", "0", "1000000")]
     [InlineData("sdp_max_live_parameters", "1000", "1000000000")]
     [InlineData("sdp_hierarchical_allgather", "false", "true")]
-    [InlineData("sdp_gradient_clipping", "0.5", "1")]
     [InlineData("offload_activations", "true", "false")]
     [InlineData("activation_loading_horizon", "2", "4")]
     [InlineData("fp16", "true", "false")]

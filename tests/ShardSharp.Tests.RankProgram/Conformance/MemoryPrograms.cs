@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Communication;
 
-/// <summary>Memory that the ranks of a group share, where the group has it.</summary>
-internal static class SharedMemoryPrograms
+/// <summary>Memory that the ranks of a group share.</summary>
+internal static class MemoryPrograms
 {
     public static void Memory_of_a_group_is_the_same_for_all_its_ranks(ProcessGroup group)
     {
