@@ -100,6 +100,12 @@ public abstract partial class ProcessGroup : IDisposable
     /// <summary>How long ranks waited for each other; null where that is not measured.</summary>
     internal virtual IRankDelays? Delays => null;
 
+    /// <summary>Bytes of the buffers that collectives of this rank use at most; null where the backend does not say.</summary>
+    internal virtual long? BufferBytes => null;
+
+    /// <summary>Whether the ranks are threads of one process.</summary>
+    internal virtual bool IsWithinProcess => false;
+
     /// <summary>Records calls from now on where all groups of the rank do.</summary>
     internal void RecordIn(FlightRecorder recorder) => _recording = (_recorder = recorder).Open(Name, GlobalRanks);
 
