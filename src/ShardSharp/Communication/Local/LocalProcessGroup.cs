@@ -29,7 +29,7 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
     }
 
-    internal override RankDelays Delays => _world.Delays;
+    internal override IRankDelays Delays => _world.Delays;
 
     internal override long? BufferBytes => Size == 1 ? 0 : RegionLayout.SlotBytesPerMember;
 
