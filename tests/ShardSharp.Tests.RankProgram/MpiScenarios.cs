@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using ShardSharp.Communication.Mpi;
 using ShardSharp.Tests.Communication;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
@@ -65,6 +66,10 @@ internal static class MpiScenarios
             case "wait-for-ever" when world.Rank == 1:
                 Never.Wait();
                 break;
+            case "malformed-notice" or "malformed-call" when world.Rank == 1:
+                SendGarbage((MpiProcessGroup)world, isNotice: scenario == "malformed-notice");
+                world.Barrier();
+                break;
             case "disagree":
                 world.AllReduce(zeros(3 + world.Rank));
                 break;
@@ -75,9 +80,31 @@ internal static class MpiScenarios
                 world.Send(zeros(4), 1);
                 world.Barrier();
                 break;
+            case "malformed-notice" or "malformed-call":
+                world.Barrier();
+                break;
             default:
                 world.AllReduce(zeros(100_000));
                 break;
+        }
+    }
+
+    /// <summary>Sends rank 0 messages of random bytes where it expects notices, which it takes at any time, or a call.</summary>
+    private static unsafe void SendGarbage(MpiProcessGroup world, bool isNotice)
+    {
+        var random = new Random(3);
+        var bytes = new byte[1000];
+        for (var i = 0; i < (isNotice ? 50 : 1); i++)
+        {
+            random.NextBytes(bytes);
+            if (isNotice && i % 2 == 0)
+                bytes.AsSpan(0, 4).Clear(); // a rank that exists
+            fixed (byte* message = bytes)
+            {
+                var request = world.World.Communicator.Send(message, bytes.Length, 0, isNotice ? 0 : world.CollectiveTag);
+                while (!world.World.Communicator.Test(ref request))
+                    Thread.Yield();
+            }
         }
     }
 

@@ -35,6 +35,8 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
 
     internal override IRankDelays Delays => World.Delays;
 
+    internal override ProcessGroup WithoutHierarchy => _all;
+
     private int Host => _map.HostOf(Rank);
 
     private protected override void Execute(in CollectiveCall call)

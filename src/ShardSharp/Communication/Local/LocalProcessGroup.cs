@@ -31,6 +31,10 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
 
     internal override IRankDelays Delays => _world.Delays;
 
+    internal override long? BufferBytes => Size == 1 ? 0 : RegionLayout.SlotBytesPerMember;
+
+    internal override bool IsWithinProcess => _world.Regions is ThreadMemorySource;
+
     private protected override void Execute(in CollectiveCall call)
     {
         switch (call.Kind)

@@ -21,6 +21,7 @@ internal sealed class LocalWorld
     {
         (_rank, _globalRanks, Regions) = (rank, globalRanks ?? [.. Enumerable.Range(0, size)], regions);
         _flights = region.Address + RosterBytes(size);
+        SharesMemory = terms.SharesMemory;
         Disturb = terms.Disturb is { } disturb ? () => disturb(rank) : null;
         Roster = new RankRoster(
             region.Address, size, ranksAreProcesses: regions is SharedMemorySource, globalRanks, cause => terms.Report?.Invoke(Report(cause)));
@@ -34,6 +35,9 @@ internal sealed class LocalWorld
     public LocalProcessGroup Group { get; }
 
     public IRegionSource Regions { get; }
+
+    /// <summary>Whether groups may give callers memory in common.</summary>
+    public bool SharesMemory { get; }
 
     public RankRoster Roster { get; }
 

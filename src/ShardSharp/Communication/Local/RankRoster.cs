@@ -109,7 +109,7 @@ internal sealed unsafe class RankRoster(
 
     /// <summary>The first failure of the run; null while all is well.</summary>
     public string? FirstFailure => Volatile.Read(ref Failure->FailureState) == FailureKnown
-        ? Encoding.UTF8.GetString(memory + MessageOffset, Failure->MessageLength)
+        ? Encoding.UTF8.GetString(memory + MessageOffset, Math.Clamp(Failure->MessageLength, 0, MessageCapacity))
         : null;
 
     /// <summary>Why a rank will never answer again; null while it may.</summary>

@@ -23,6 +23,9 @@ internal readonly unsafe struct CallBlock(byte* memory)
 
     public byte* Data => memory + HeaderBytes;
 
+    /// <summary>Whether it has no more data than it may have: what another rank sent is believed only then.</summary>
+    public bool FitsInto(int mostDataBytes) => DataBytes >= 0 && DataBytes <= mostDataBytes;
+
     /// <summary>Bytes of the whole message.</summary>
     public int Bytes => BytesFor(DataBytes);
 

@@ -76,7 +76,11 @@ internal sealed unsafe class CallExchange : IDisposable
     private void Measure(int first, int count)
     {
         for (var i = first; i < first + count; i++)
+        {
+            if (!At(i).FitsInto(DataBytes))
+                throw new CommunicationException($"What rank {_group.GlobalRanks[(_group.Rank + first) % _group.Size]} sent in group '{_group.Name}' is no call.");
             _starts[i + 1] = _starts[i] + At(i).Bytes;
+        }
     }
 
     private CallBlock At(int distance) => new(_blocks.Address + _starts[distance]);

@@ -69,6 +69,24 @@ public sealed partial class MpiFailureTests
         Assert.Matches(@"#1 send to 1 of 4 Float32 at MpiScenarios.cs:\d+\s+#1 receive from 0 of 5 Float32", output);
     }
 
+    [Theory(Timeout = MpiLaunchers.Deadline)]
+    [MemberData(nameof(Launchers))]
+    public async Task A_call_that_is_none_ends_the_job(string launcher)
+    {
+        var output = await OutputOfFailure(launcher, 2, "malformed-call", "all");
+
+        Assert.Contains("What rank 1 sent in group 'world' is no call.", output, StringComparison.Ordinal);
+    }
+
+    [Theory(Timeout = MpiLaunchers.Deadline)]
+    [MemberData(nameof(Launchers))]
+    public async Task Notices_that_are_none_change_nothing(string launcher)
+    {
+        var job = await MpiJob.RunAsync(launcher, 2, "malformed-notice", "all");
+
+        Assert.True(job.ExitCode == 0, job.Output);
+    }
+
     /// <summary>Neighbours see how the process ended; where it was alone on its host, it does not answer when the launcher ends the job.</summary>
     [Theory(Timeout = MpiLaunchers.Deadline)]
     [InlineData("all", @"rank 1 \(process \d+\) has died")]
