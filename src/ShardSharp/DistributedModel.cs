@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
+using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -28,7 +29,13 @@ public abstract class DistributedModel : IDisposable
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
-        _engine = configuration.ShardsState
+        if (PrecisionPolicy.Of(configuration) is { } precision)
+        {
+            ModuleCasts.CastBuffers(module, precision.Buffers);
+            ModuleCasts.HookCalls(module, precision.Compute, precision.Output);
+        }
+
+        _engine = configuration.ShardsState || configuration.IsMixedPrecision
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
                 module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
@@ -81,6 +88,28 @@ public abstract class DistributedModel : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>What float16 training scales the loss by, from the model's optimizer; null without one.</summary>
+    internal LossScaler? LossScaler { get; set; }
+
+    internal void ScaleLoss(LossScaling? scaling)
+    {
+        if (!Configuration.Float16)
+        {
+            if (scaling is not null)
+                throw new ArgumentException("Loss scaling is for float16 training; set fp16 to true, or leave lossScaling out.", nameof(scaling));
+            return;
+        }
+
+        if (LossScaler is not null)
+        {
+            throw new InvalidOperationException(
+                "The model has an optimizer already, whose loss scale would be this one's as well. float16 training takes one optimizer; give "
+                + "it parameter groups, or dispose the first.");
+        }
+
+        LossScaler = new LossScaler(scaling ?? LossScaling.Dynamic);
+    }
+
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
     internal bool HasOwnGradients { get; private set; }
 
@@ -101,6 +130,8 @@ public abstract class DistributedModel : IDisposable
 
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
         using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+        var lossScale = LossScaler?.Scale ?? 1;
+        using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
@@ -108,7 +139,9 @@ public abstract class DistributedModel : IDisposable
             var value = RunLoss(batch, i, loss);
             var scaled = batch.Count == 1 ? value : value / weight;
             var last = synchronizes && i == batch.Count - 1;
-            _engine.Arm(last);
+            if (lossScale != 1)
+                scaled = scaled.to_type(ScalarType.Float32) * scale;
+            _engine.Arm(last, lossScale);
             scaled.backward();
             _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
