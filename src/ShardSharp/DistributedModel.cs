@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
+using ShardSharp.Diagnostics;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -19,6 +20,7 @@ public abstract class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
+    private readonly ModuleCasts? _casts;
     private int _accumulated;
     private int _holds;
 
@@ -30,12 +32,8 @@ public abstract class DistributedModel : IDisposable
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
         if (PrecisionPolicy.Of(configuration) is { } precision)
-        {
-            ModuleCasts.CastBuffers(module, precision.Buffers);
-            ModuleCasts.HookCalls(module, precision.Compute, precision.Output);
-        }
-
-        _engine = configuration.ShardsState || configuration.IsMixedPrecision
+            _casts = new ModuleCasts(module, precision);
+        _engine = configuration.HasUnits
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
                 module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
@@ -83,6 +81,8 @@ public abstract class DistributedModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        IsDisposed = true;
+        _casts?.Dispose();
         _engine.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
@@ -117,6 +117,20 @@ public abstract class DistributedModel : IDisposable
 
     internal double? GradientClipping => Configuration.ShardedGradientClipping;
 
+    internal bool IsDisposed { get; private set; }
+
+    /// <summary>What steps take for a time.</summary>
+    internal StepMemory StepMemory { get; } = new();
+
+    /// <summary>Called at the end of each step; null for nothing.</summary>
+    internal Action? StepEnded { get; init; }
+
+    /// <summary>What this rank holds of the model now.</summary>
+    internal HeldState Held => _engine.Held;
+
+    /// <summary>The module with whole parameters.</summary>
+    internal nn.Module Whole => Root;
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
     internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);
@@ -133,10 +147,13 @@ public abstract class DistributedModel : IDisposable
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
+        StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
+            using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
+            memory.ForwardEnded();
             var scaled = batch.Count == 1 ? value : value / weight;
             var last = synchronizes && i == batch.Count - 1;
             if (lossScale != 1)
@@ -147,24 +164,26 @@ public abstract class DistributedModel : IDisposable
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
+        StepMemory.EndStep();
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
         if (synchronizes && Configuration.BroadcastBuffers)
             _replicas.BroadcastBuffers();
 
+        StepEnded?.Invoke();
         return new StepOutput(outputs);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
     {
         using var _ = no_grad();
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
         }
 
         return new StepOutput(outputs);
@@ -174,17 +193,20 @@ public abstract class DistributedModel : IDisposable
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
+        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        return value;
+    }
+
+    private Tensor Explained(Func<Tensor> compute)
+    {
         try
         {
-            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-            RequireLoss(value);
-            return value;
+            return compute();
         }
-        catch (Exception failure) when (_engine.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {
-            throw new InvalidOperationException(
-                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
-                + "to false for this model, or let the module compute a new tensor.", failure);
+            throw explained;
         }
     }
 

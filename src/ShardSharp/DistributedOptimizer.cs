@@ -27,6 +27,8 @@ public partial class DistributedOptimizer : optim.Optimizer
         };
     }
 
+    internal bool IsDisposed { get; private set; }
+
     /// <summary>The optimizer as it was created.</summary>
     public optim.Optimizer Inner { get; }
 
@@ -86,6 +88,7 @@ public partial class DistributedOptimizer : optim.Optimizer
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
+        IsDisposed = true;
         if (disposing)
         {
             Inner.Dispose();

@@ -8,15 +8,15 @@ public sealed class SessionGroups : IDisposable
 {
     private readonly Dictionary<GroupKind, ProcessGroup> _groups;
 
-    internal SessionGroups(ProcessGroup world, RankLayout layout, ParallelConfiguration configuration)
+    internal SessionGroups(ProcessGroup world, RankLayout layout, ParallelConfiguration configuration, CallSite site)
     {
         _groups = new Dictionary<GroupKind, ProcessGroup> { [GroupKind.World] = world };
         foreach (var kind in Enum.GetValues<GroupKind>().Where(kind => kind != GroupKind.World))
-            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind));
+            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind), site.File, site.Line);
         var degree = configuration.ShardOptimizerState ? ReducedData.Size : configuration.ShardedDataParallelDegree;
         var mesh = layout.ShardedDataMesh(degree);
-        Shard = degree == ReducedData.Size ? ReducedData : world.Split("shard", mesh.Groups(AxisName.Shard));
-        Replicate = degree == 1 ? ReducedData : world.Split("replicate", mesh.Groups(AxisName.Replicate));
+        Shard = degree == ReducedData.Size ? ReducedData : world.Split("shard", mesh.Groups(AxisName.Shard), site.File, site.Line);
+        Replicate = degree == 1 ? ReducedData : world.Split("replicate", mesh.Groups(AxisName.Replicate), site.File, site.Line);
     }
 
     /// <summary>All ranks (SMP: <c>WORLD</c>).</summary>

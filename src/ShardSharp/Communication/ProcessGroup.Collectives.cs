@@ -110,7 +110,7 @@ public abstract partial class ProcessGroup
     private static CollectiveCall InPlace(CollectiveKind kind, in TensorLease lease, ReduceOperation operation, CallSite site)
     {
         ElementTypes.RequireReducible(lease.ElementType, operation);
-        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site);
+        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site) { Shape = lease.Shape };
     }
 
     private void Exchange(CollectiveKind kind, Tensor? output, Tensor? input, ReduceOperation operation, int root, CallSite site)

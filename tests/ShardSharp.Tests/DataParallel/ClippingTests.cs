@@ -45,7 +45,7 @@ public sealed class ClippingTests
                     session.Groups.World.Barrier();
                 },
                 automatic ? configuration with { ShardedGradientClipping = Maximum } : configuration,
-                new RankHarnessOptions { DelaySeed = ranks });
+                new RankHarnessOptions { Delays = new DelayInjection(ranks) });
         }
     }
 

@@ -15,13 +15,13 @@ public sealed class MixedPrecisionTests
     private const double BFloat16Bound = 0.03;
     private const double Float16Bound = 0.003;
 
-    public static TheoryData<string, int, RankBackend> Layouts { get; } = new MatrixTheoryData<string, int, RankBackend>(
-        ["replicated", "state", "gradients", "parameters", "hybrid"], [2, 4], [RankBackend.Threads, RankBackend.SharedMemory]);
+    public static TheoryData<string, int, string> Layouts { get; } = new MatrixTheoryData<string, int, string>(
+        ["replicated", "state", "gradients", "parameters", "hybrid"], [2, 4], ["threads", "shared memory", "hosts"]);
 
     [Theory]
     [MemberData(nameof(Layouts))]
-    public void A_bfloat16_loss_follows_that_of_float32(string layout, int ranks, RankBackend backend) =>
-        MustFollow(ranks, MixedTraining.Layout(layout, ranks) with { BFloat16 = true }, backend, BFloat16Bound);
+    public void A_bfloat16_loss_follows_that_of_float32(string layout, int ranks, string between) =>
+        MustFollow(ranks, MixedTraining.Layout(layout, ranks) with { BFloat16 = true }, between, BFloat16Bound);
 
     [Theory]
     [InlineData("replicated", 1)]
@@ -29,7 +29,7 @@ public sealed class MixedPrecisionTests
     [InlineData("parameters", 2)]
     [InlineData("hybrid", 4)]
     public void A_float16_loss_follows_that_of_float32_once_the_scale_has_settled(string layout, int ranks) =>
-        MustFollow(ranks, MixedTraining.Layout(layout, ranks) with { Float16 = true }, RankBackend.Threads, Float16Bound);
+        MustFollow(ranks, MixedTraining.Layout(layout, ranks) with { Float16 = true }, "threads", Float16Bound);
 
     // Two ranks add two numbers, whoever does it: here not a bit depends on the layout.
     [Theory]
@@ -126,16 +126,16 @@ public sealed class MixedPrecisionTests
         },
         MixedTraining.Layout(layout, 2) with { BFloat16 = !float16, Float16 = float16 });
 
-    private static void MustFollow(int ranks, ParallelConfiguration mixed, RankBackend backend, double bound)
+    private static void MustFollow(int ranks, ParallelConfiguration mixed, string between, double bound)
     {
-        var expected = Losses(ranks, mixed with { BFloat16 = false, Float16 = false }, RankBackend.Threads);
-        var actual = Losses(ranks, mixed, backend);
+        var expected = Losses(ranks, mixed with { BFloat16 = false, Float16 = false }, "threads");
+        var actual = Losses(ranks, mixed, between);
         Assert.True(expected[^1] < 0.7 * expected[0], $"float32 learned nothing: {expected[0]} to {expected[^1]}");
         var largest = expected.Zip(actual, (reference, loss) => Math.Abs((loss / reference) - 1)).Max();
         Assert.True(largest is > 0 && largest <= bound, $"the losses differ by {largest}");
     }
 
-    private static double[] Losses(int ranks, ParallelConfiguration configuration, RankBackend backend)
+    private static double[] Losses(int ranks, ParallelConfiguration configuration, string between)
     {
         double[] losses = [];
         RankHarness.RunSessions(
@@ -147,7 +147,7 @@ public sealed class MixedPrecisionTests
                     losses = mine;
             },
             configuration,
-            new RankHarnessOptions { Backend = backend, DelaySeed = ranks });
+            MixedTraining.Between(between, ranks));
         return losses;
     }
 

@@ -1,4 +1,5 @@
 using ShardSharp.Precision;
+using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
@@ -12,13 +13,25 @@ internal static class MixedTraining
 {
     public const int Steps = 20;
 
-    public static ParallelConfiguration Layout(string layout, int ranks) => layout switch
+    public static ParallelConfiguration Layout(string layout, int ranks) => (layout switch
     {
         "state" => new ParallelConfiguration { ShardOptimizerState = true },
         "gradients" => new ParallelConfiguration { ShardedDataParallelDegree = ranks, ShardingLevel = ShardingLevel.Gradients },
         "parameters" => new ParallelConfiguration { ShardedDataParallelDegree = ranks },
         "hybrid" => new ParallelConfiguration { ShardedDataParallelDegree = ranks / 2 },
         _ => new ParallelConfiguration(),
+    }) with
+    {
+        // On several hosts even small parameters are to be gathered.
+        ShardedPersistenceThreshold = 100,
+    };
+
+    /// <summary>How ranks communicate, with random delays; as ranks of several hosts they share no memory.</summary>
+    public static RankHarnessOptions Between(string ranks, int seed) => new()
+    {
+        Backend = ranks == "shared memory" ? RankBackend.SharedMemory : RankBackend.Threads,
+        SeparateHosts = ranks == "hosts",
+        Delays = new DelayInjection(seed),
     };
 
     /// <summary>Trains on the ranks of a session.</summary>

@@ -14,15 +14,16 @@ public sealed class ModuleCastsTests
     {
         using var numbers = ones(2);
         using var indices = arange(2);
-        Assert.Equal(ScalarType.BFloat16, ValueCast.To(numbers, ScalarType.BFloat16).dtype);
-        Assert.Same(numbers, ValueCast.To(numbers, ScalarType.Float32));
-        Assert.Same(indices, ValueCast.To(indices, ScalarType.BFloat16));
-        var (first, (second, third), name) = ValueCast.To((numbers, (indices, numbers), "n"), ScalarType.Float16);
+        Assert.Equal(ScalarType.BFloat16, Cast(numbers, ScalarType.BFloat16).dtype);
+        Assert.Same(numbers, Cast(numbers, ScalarType.Float32));
+        Assert.Same(indices, Cast(indices, ScalarType.BFloat16));
+        var (first, (second, third), name) = Cast((numbers, (indices, numbers), "n"), ScalarType.Float16);
         Assert.Equal((ScalarType.Float16, ScalarType.Int64, ScalarType.Float16, "n"), (first.dtype, second.dtype, third.dtype, name));
-        Assert.Equal(ScalarType.Float16, ValueCast.To(new[] { numbers }, ScalarType.Float16)[0].dtype);
-        Assert.Equal(ScalarType.Float16, ValueCast.To(new List<Tensor> { numbers }, ScalarType.Float16)[0].dtype);
-        Assert.Equal(ScalarType.Float16, ValueCast.To(new Dictionary<string, Tensor> { ["a"] = numbers }, ScalarType.Float16)["a"].dtype);
-        Assert.Null(ValueCast.To<Tensor?>(null, ScalarType.Float16));
+        Assert.Equal(ScalarType.Float16, Cast(new[] { numbers }, ScalarType.Float16)[0].dtype);
+        Assert.Equal(ScalarType.Float16, Cast(new List<Tensor> { numbers }, ScalarType.Float16)[0].dtype);
+        Assert.Equal(ScalarType.Float16, Cast(new Dictionary<string, Tensor> { ["a"] = numbers }, ScalarType.Float16)["a"].dtype);
+
+        static T Cast<T>(T value, ScalarType type) => (T)ModuleCasts.Cast(value, type)!;
     }
 
     [Theory]

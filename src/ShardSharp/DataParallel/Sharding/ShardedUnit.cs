@@ -7,33 +7,37 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel.Sharding;
 
-/// <summary>A unit whose parameters lie one after another in memory of the shard group; each rank owns a slice of it.</summary>
+/// <summary>A unit whose parameters lie one after another in one run of memory; each rank of the shard group owns a slice of it.</summary>
 /// <remarks>
-/// The module's parameters become views of that memory. What this rank owns of each is its piece, a one-dimensional parameter over the same
-/// memory, for the optimizer to update; a piece is empty where others own all of a parameter. In mixed precision the memory holds rounded
-/// parameters, and the pieces are float32 values of this rank's own.
+/// The module's parameters become views of that memory, which the ranks share where they can. What this rank owns of each is its piece, a
+/// one-dimensional parameter over the same memory, for the optimizer to update; a piece is empty where others own all of a parameter. In mixed
+/// precision the memory holds rounded parameters, and the pieces are float32 values of this rank's own.
 /// </remarks>
 internal sealed class ShardedUnit : IDisposable
 {
     private const int AlignmentBytes = 64;
     private readonly SharedMemory _memory;
     private readonly MasterSlice? _master;
+    private readonly long[][] _shapes;
+    private readonly int _elementSize;
 
-    /// <summary>
-    /// Moves the parameters into memory of the group, this rank's slice of them. They are whole once all ranks of the group have done so.
-    /// </summary>
+    /// <summary>Moves the parameters: all into memory of this rank, or its slice of them into memory of the group, which is whole once all
+    /// ranks have done so.</summary>
     /// <param name="unit">The parameters, of equal values on all ranks.</param>
-    /// <param name="shard">Ranks that share the parameters.</param>
+    /// <param name="shard">Ranks that each own a slice of them.</param>
     /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
     public ShardedUnit(ParameterUnit unit, ProcessGroup shard, PrecisionPolicy? precision)
     {
         Unit = unit;
-        var type = precision?.Compute ?? unit.ElementType;
-        var size = ElementTypes.SizeOf(type);
-        Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / size);
-        _memory = shard.AllocateShared(Math.Max(Layout.Length * size, 1));
-        if (precision is not null)
-            _master = new MasterSlice(_memory.View(shard.Rank * Layout.SliceLength * size, [Layout.SliceLength], type).DetachFromDisposeScope());
+        ElementType = precision?.Compute ?? unit.ElementType;
+        _elementSize = ElementTypes.SizeOf(ElementType);
+        Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / _elementSize);
+        var bytes = Math.Max(Layout.Length * _elementSize, 1);
+        _memory = shard.SharesMemory ? shard.AllocateShared(bytes) : SharedMemory.Private(bytes);
+        _shapes = [.. unit.Parameters.Select(named => named.Parameter.shape)];
+        Whole = View(0, Layout.Length);
+        Slice = View(shard.Rank * Layout.SliceLength, Layout.SliceLength);
+        _master = precision is null ? null : new MasterSlice(Slice);
         Pieces = new (string, Parameter, FlatLayout.Piece)[unit.Parameters.Count];
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -41,24 +45,37 @@ internal sealed class ShardedUnit : IDisposable
         {
             var (name, parameter) = unit.Parameters[i];
             var place = Layout.PieceOf(i, shard.Rank);
-            var data = _master is not null
-                ? _master.Values.narrow(0, place.InSlice, place.Length)
-                : _memory.View(((shard.Rank * Layout.SliceLength) + place.InSlice) * size, [place.Length], type);
-            data.copy_(parameter.detach().reshape(-1).narrow(0, place.InParameter, place.Length));
-            TensorData.Set(parameter, _memory.View(Layout.OffsetOf(i) * size, parameter.shape, type));
-            var piece = new Parameter(data, parameter.requires_grad);
-            piece.DetachFromDisposeScope();
-            Pieces[i] = (name, piece, place);
+            var values = parameter.detach().reshape(-1);
+            var own = values.narrow(0, place.InParameter, place.Length);
+            if (shard.SharesMemory)
+                Slice.narrow(0, place.InSlice, place.Length).copy_(own);
+            else
+                Whole.narrow(0, Layout.OffsetOf(i), values.numel()).copy_(values);
+            var data = _master?.Values.narrow(0, place.InSlice, place.Length).copy_(own)
+                ?? View((shard.Rank * Layout.SliceLength) + place.InSlice, place.Length);
+            Pieces[i] = (name, (Parameter)new Parameter(data, parameter.requires_grad).DetachFromDisposeScope(), place);
         }
 
-        Publish();
+        Show();
     }
 
     /// <summary>The parameters of the module.</summary>
     public ParameterUnit Unit { get; }
 
+    /// <summary>What the module computes in: the type of the memory.</summary>
+    public ScalarType ElementType { get; }
+
+    /// <summary>Bytes of what this rank keeps of the parameters beside the memory.</summary>
+    public long MasterBytes => _master is null ? 0 : Layout.SliceLength * sizeof(float);
+
     /// <summary>Where parameters lie.</summary>
     public FlatLayout Layout { get; }
+
+    /// <summary>The whole run of elements.</summary>
+    public Tensor Whole { get; }
+
+    /// <summary>What this rank owns of it.</summary>
+    public Tensor Slice { get; }
 
     /// <summary>What this rank owns of each parameter, in the order of the unit's parameters.</summary>
     public (string Name, Parameter Parameter, FlatLayout.Piece Place)[] Pieces { get; }
@@ -77,8 +94,31 @@ internal sealed class ShardedUnit : IDisposable
         }
     }
 
-    /// <summary>Shows the module what the optimizer has made of the pieces.</summary>
+    /// <summary>Rounds what the optimizer has made of the pieces to what the module computes with, where that is something else.</summary>
     public void Publish() => _master?.Publish();
+
+    /// <summary>Makes the module's parameters views of the memory.</summary>
+    public void Show()
+    {
+        using var scope = NewDisposeScope();
+        for (var i = 0; i < _shapes.Length; i++)
+            TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], ElementType));
+    }
+
+    /// <summary>
+    /// Gives the memory of what other ranks own back to the system, and makes the module's parameters empty, so that computing with them is an
+    /// error. What autograd saved keeps looking at the memory, and will find the values there when they have been gathered again.
+    /// </summary>
+    public void Hide()
+    {
+        using var scope = NewDisposeScope();
+        var nothing = empty(0, ElementType);
+        foreach (var (_, parameter) in Unit.Parameters)
+            TensorData.Set(parameter, nothing);
+        var (start, length) = (TensorMemory.DataPointer(Slice) - _memory.Address, Layout.SliceLength * _elementSize);
+        _memory.Discard(0, start);
+        _memory.Discard(start + length, _memory.Length - start - length);
+    }
 
     /// <summary>Frees the memory; the module's parameters must not be used any more.</summary>
     public void Dispose()
@@ -86,6 +126,11 @@ internal sealed class ShardedUnit : IDisposable
         foreach (var (_, piece, _) in Pieces)
             piece.Dispose();
         _master?.Dispose();
+        Whole.Dispose();
+        Slice.Dispose();
         _memory.Dispose();
     }
+
+    private Tensor View(long offset, long length) =>
+        _memory.View(offset * _elementSize, [length], ElementType).DetachFromDisposeScope();
 }

@@ -29,6 +29,20 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <summary>For each parameter 1 if this rank has had a gradient of it since <see cref="Clear"/>, else 0.</summary>
     public ReadOnlySpan<double> Present => _present;
 
+    /// <summary>What this rank holds of the unit now.</summary>
+    public HeldState Held
+    {
+        get
+        {
+            // The memory is shared: each rank has its slice of it.
+            var parameters = unit.Layout.SliceLength * ElementTypes.SizeOf(unit.ElementType);
+            var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
+            return new HeldState(parameters + unit.MasterBytes, parameters, whole + SizeOf(_slice) + SizeOf(_incoming));
+
+            static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
+        }
+    }
+
     /// <summary>Whether a reduction has begun and not been collected.</summary>
     public bool IsUnderWay => _scattering is not null;
 
@@ -37,7 +51,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <param name="lossScale">By what the gradients are too large.</param>
     public void Start(bool last, double lossScale)
     {
-        var type = precision?.Reduce ?? unit.Unit.ElementType;
+        var type = precision?.Reduce ?? unit.ElementType;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var contributions = new List<Tensor>();
@@ -47,7 +61,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient?.to_type(type) ?? zeros(parameter.shape, type));
+            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
                 contributions.Add(zeros(padding, type));

@@ -30,7 +30,7 @@ internal static class ConfigurationKeys
         new(("auto", DataParallelBackend.Auto), ("nccl", DataParallelBackend.Nccl));
 
     private static readonly ChoiceSyntax<PipelineScheduleKind> Schedules =
-        new(("interleaved", PipelineScheduleKind.Interleaved), ("simple", PipelineScheduleKind.Simple));
+        new([.. PipelineScheduleName.All.Where(named => named.Kind != PipelineScheduleKind.ForwardOnly)]);
 
     private static readonly ChoiceSyntax<OptimizationGoal> Goals =
         new(("memory", OptimizationGoal.Memory), ("speed", OptimizationGoal.Speed));
@@ -66,11 +66,15 @@ internal static class ConfigurationKeys
         new ConfigurationKey<int>("max_restarts", Index, c => c.MaximumRestarts, (c, v) => c with { MaximumRestarts = v }),
         new ConfigurationKey<string?>(
             "flight_recorder_file", new PathSyntax(), c => c.FlightRecorderFile, (c, v) => c with { FlightRecorderFile = v }),
+        new ConfigurationKey<bool>("memory_report", Boolean, c => c.MemoryReport, (c, v) => c with { MemoryReport = v }),
         new ConfigurationKey<string>(
             "placement_strategy", new PlacementSyntax(), c => c.PlacementStrategy, (c, v) => c with { PlacementStrategy = v }),
         new ConfigurationKey<bool>(
             "delayed_parameter_initialization", Boolean, c => c.DelayedParameterInitialization,
             (c, v) => c with { DelayedParameterInitialization = v }, DelayedInitialization),
+        new ConfigurationKey<string?>(
+            "delayed_initialization_folder", new PathSyntax(), c => c.DelayedInitializationFolder,
+            (c, v) => c with { DelayedInitializationFolder = v }, DelayedInitialization),
 
         new ConfigurationKey<bool>("ddp", Boolean, c => c.DataParallel, (c, v) => c with { DataParallel = v }),
         new ConfigurationKey<int?>(

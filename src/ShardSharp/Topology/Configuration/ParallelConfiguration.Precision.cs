@@ -28,4 +28,7 @@ public sealed partial record ParallelConfiguration
 
     /// <summary>Whether the model computes in another type than its parameters are kept in.</summary>
     internal bool IsMixedPrecision => Float16 || BFloat16;
+
+    /// <summary>Whether parameters are laid out in units, of which ranks own slices, or all where nothing is sharded.</summary>
+    internal bool HasUnits => ShardsState || IsMixedPrecision;
 }
