@@ -69,7 +69,7 @@ public static class RankHarness
         options ??= new RankHarnessOptions();
         var terms = new RunTerms(options.Deadline, options.Deadline, options.Delays is { } delays ? delays.Delay : null)
         {
-            Report = report => options.FailureReported?.Invoke(report.ToString()),
+            Report = report => options.FailureReported?.Invoke(report.ToString()), SharesMemory = !options.SeparateHosts,
         };
         using var threads = options.Backend == RankBackend.Threads ? new ThreadRendezvous(ranks, terms) : null;
         var job = Guid.NewGuid().ToString("N");

@@ -18,4 +18,11 @@ public sealed record RankHarnessOptions
     /// <summary>Given the report of a failure between ranks, once; none if null.</summary>
     /// <value>Null unless set.</value>
     public Action<string>? FailureReported { get; init; }
+
+    /// <summary>
+    /// Whether the ranks act as if on hosts of their own: groups give callers no memory in common, so sharded parameters are gathered by
+    /// messages.
+    /// </summary>
+    /// <value>False unless set.</value>
+    public bool SeparateHosts { get; init; }
 }

@@ -1,6 +1,8 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
+using ShardSharp.Diagnostics;
+using ShardSharp.Planning;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -28,6 +30,7 @@ public abstract class DistributedModel : IDisposable
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
+        Prediction = Predict(module, configuration, groups.Shard);
         _engine = configuration.ShardsState
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
@@ -76,6 +79,7 @@ public abstract class DistributedModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        IsDisposed = true;
         _engine.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
@@ -83,6 +87,20 @@ public abstract class DistributedModel : IDisposable
 
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
     internal bool HasOwnGradients { get; private set; }
+
+    internal bool IsDisposed { get; private set; }
+
+    /// <summary>What steps take for a time.</summary>
+    internal StepMemory StepMemory { get; } = new();
+
+    /// <summary>Called at the end of each step; null for nothing.</summary>
+    internal Action? StepEnded { get; init; }
+
+    /// <summary>What this rank holds of the model now.</summary>
+    internal HeldState Held => _engine.Held;
+
+    /// <summary>What this rank will hold of the model.</summary>
+    internal StatePrediction Prediction { get; }
 
     internal ProcessGroup? Shards => _engine.Shards;
 
@@ -102,10 +120,13 @@ public abstract class DistributedModel : IDisposable
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
         using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
         var outputs = new List<Tensor>(batch.Count);
+        StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
+            using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
+            memory.ForwardEnded();
             var scaled = batch.Count == 1 ? value : value / weight;
             var last = synchronizes && i == batch.Count - 1;
             _engine.Arm(last);
@@ -114,24 +135,26 @@ public abstract class DistributedModel : IDisposable
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
+        StepMemory.EndStep();
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
         if (synchronizes && Configuration.BroadcastBuffers)
             _replicas.BroadcastBuffers();
 
+        StepEnded?.Invoke();
         return new StepOutput(outputs);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
     {
         using var _ = no_grad();
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
         }
 
         return new StepOutput(outputs);
@@ -141,17 +164,20 @@ public abstract class DistributedModel : IDisposable
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
+        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        return value;
+    }
+
+    private Tensor Explained(Func<Tensor> compute)
+    {
         try
         {
-            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-            RequireLoss(value);
-            return value;
+            return compute();
         }
-        catch (Exception failure) when (_engine.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {
-            throw new InvalidOperationException(
-                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
-                + "to false for this model, or let the module compute a new tensor.", failure);
+            throw explained;
         }
     }
 
@@ -163,6 +189,16 @@ public abstract class DistributedModel : IDisposable
                 $"A step needs the loss as a single number that depends on the model's parameters; it got shape [{string.Join(", ", value.shape)}]"
                 + $"{(value.requires_grad ? "" : " without a gradient function")}.");
         }
+    }
+
+    private static StatePrediction Predict(nn.Module module, ParallelConfiguration configuration, ProcessGroup shard)
+    {
+        if (!configuration.ShardsState)
+            return new StatePrediction(module, shards: 1, wholeBelow: 0);
+        var wholeBelow = shard.SharesMemory ? 0
+            : configuration.ReleasesParameters ? configuration.ShardedPersistenceThreshold
+            : long.MaxValue;
+        return new StatePrediction(module, shard.Size, wholeBelow);
     }
 
     private sealed class Accumulation : IDisposable

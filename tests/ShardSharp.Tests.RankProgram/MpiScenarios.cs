@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using ShardSharp.Communication;
 using ShardSharp.Communication.Mpi;
 using ShardSharp.Tests.Communication;
 using ShardSharp.Topology;
@@ -14,22 +13,30 @@ internal static class MpiScenarios
     /// <summary>Waited for by ranks that never answer.</summary>
     private static readonly ManualResetEventSlim Never = new();
 
-    /// <param name="arguments">"mpi", the scenario, and how many ranks in a row are to think that they share a host; 0 for all.</param>
+    /// <param name="arguments">
+    /// "mpi", the scenario, and which ranks are to think that they share a host: "all", "2 each" in a row, or in turns on "2 hosts"; "real" for
+    /// those that do.
+    /// </param>
     public static int Run(string[] arguments)
     {
-        if (arguments[2] is not "0")
-            Environment.SetEnvironmentVariable(RankVariables.Host, $"host-{RankOfProcess / int.Parse(arguments[2], CultureInfo.InvariantCulture)}");
+        if (arguments[2].Split(' ') is [var number, var kind])
+        {
+            var count = int.Parse(number, CultureInfo.InvariantCulture);
+            Environment.SetEnvironmentVariable(RankVariables.Host, $"host-{(kind == "each" ? RankOfProcess / count : RankOfProcess % count)}");
+        }
+
         return ModelParallel.Launch(
             arguments,
-            session => Play(session.Arguments[1], session.Groups.World),
+            session => Play(session.Arguments[1], session),
             new ParallelConfiguration { Backend = CommunicationBackend.Mpi, CollectiveTimeout = TimeSpan.FromSeconds(60) });
     }
 
     private static int RankOfProcess => int.Parse(
         Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_RANK") ?? Environment.GetEnvironmentVariable("PMI_RANK")!, CultureInfo.InvariantCulture);
 
-    private static void Play(string scenario, ProcessGroup world)
+    private static void Play(string scenario, Session session)
     {
+        var world = session.Groups.World;
         switch (scenario)
         {
             case "conformance":
@@ -44,7 +51,14 @@ internal static class MpiScenarios
                 break;
             case "throw" when world.Rank == 1:
                 throw new InvalidOperationException("out of cheese");
+            case "traffic":
+                TrafficScenario.Play(world);
+                break;
+            case "straggle":
+                Straggle(session);
+                break;
             case "die" when world.Rank == 1:
+                Console.WriteLine($"dying at {TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()}");
                 Process.GetCurrentProcess().Kill();
                 break;
             case "finish-early" when world.Rank == 1:
@@ -92,5 +106,22 @@ internal static class MpiScenarios
                     Thread.Yield();
             }
         }
+    }
+
+    /// <summary>Rank 2 computes longer than the others before every operation; the first rank prints who was waited for.</summary>
+    private static void Straggle(Session session)
+    {
+        double[] value = [1];
+        for (var i = 0; i < 60; i++)
+        {
+            var started = Stopwatch.GetTimestamp();
+            while (session.Rank == 2 && Stopwatch.GetElapsedTime(started) < TimeSpan.FromMilliseconds(10))
+                Thread.SpinWait(100);
+            session.Groups.World.AllReduce(value);
+        }
+
+        var report = session.StragglerReport();
+        if (session.IsFirstRank)
+            Console.WriteLine($"stragglers: {string.Join(", ", report.Stragglers.Select(straggler => straggler.Rank))}");
     }
 }

@@ -19,6 +19,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>What an optimizer updates on this rank, with names in the model.</summary>
     IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
 
+    /// <summary>What it holds of the model now.</summary>
+    HeldState Held { get; }
+
     /// <summary>Called directly before each backward.</summary>
     /// <param name="last">Whether the optimizer's step follows this backward.</param>
     void Arm(bool last);
@@ -36,6 +39,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>Runs the optimizer's update of the parameters of this rank.</summary>
     /// <param name="update">The update.</param>
     void Update(Action update);
+
+    /// <summary>Says in words of this library what made a model's computation fail; null where the failure is the program's own.</summary>
+    Exception? Explain(Exception failure);
 
     /// <summary>Makes all parameters of the module readable on every rank until the result is disposed.</summary>
     IDisposable GatherParameters();

@@ -36,6 +36,9 @@ internal sealed class FlatLayout
     /// <summary>Where a parameter begins in the run.</summary>
     public long OffsetOf(int parameter) => _offsets[parameter];
 
+    /// <summary>Elements of a parameter.</summary>
+    public long LengthOf(int parameter) => _elements[parameter];
+
     /// <summary>Elements after a parameter that belong to none.</summary>
     public long PaddingAfter(int parameter) =>
         (parameter + 1 < _offsets.Length ? _offsets[parameter + 1] : Length) - _offsets[parameter] - _elements[parameter];

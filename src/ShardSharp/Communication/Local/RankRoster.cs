@@ -137,8 +137,7 @@ internal sealed unsafe class RankRoster(
     }
 
     /// <summary>How the process of a rank ended before the rank had left; null if it did not.</summary>
-    public string? WhyDead(int globalRank) =>
-        IsPresent(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
+    public string? WhyDead(int globalRank) => HasDied(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
 
     /// <summary>Ranks that have not entered yet.</summary>
     public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);

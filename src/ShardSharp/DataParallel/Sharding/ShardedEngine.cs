@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Topology;
@@ -19,12 +20,13 @@ namespace ShardSharp.DataParallel.Sharding;
 internal sealed class ShardedEngine : IReplicaEngine
 {
     /// <summary>Units whose gradients are held whole while others compute: one is reduced, one waits its turn.</summary>
-    private const int MaximumUnderWay = 2;
+    private const int MaximumUnderWay = 4;
 
     private readonly nn.Module _module;
     private readonly ProcessGroup _shard;
     private readonly UnitGradients[] _units;
     private readonly BackwardWatch? _watch;
+    private readonly ParameterGathering? _gathering;
     private readonly Queue<UnitGradients> _underWay = [];
     private readonly bool _keepsGradients;
     private UnitGradients[] _trained = [];
@@ -46,21 +48,26 @@ internal sealed class ShardedEngine : IReplicaEngine
         var rules = new UnitRules
         {
             MaximumElements = Math.Min(configuration.ShardedReduceBucketSize, configuration.ShardedMaximumLiveParameters / 2),
-            PersistenceThreshold = 0,
+            PersistenceThreshold = shard.SharesMemory ? 0 : configuration.ShardedPersistenceThreshold,
             IsUnit = isUnit,
         };
 
         // Backward ends where forward began.
         _units = [.. ModuleUnits.Divide(module, rules).Reverse()
-            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard), shard, replicate))];
+            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit)), shard, replicate))];
         _shard.Barrier();
         var pieces = Units.SelectMany(unit => unit.Pieces).ToDictionary(piece => piece.Name, piece => piece.Parameter);
         Parameters = [.. module.named_parameters().Select(named => (named.name, pieces[named.name]))];
+        if (!shard.SharesMemory)
+            _gathering = Gathering(configuration);
         if (!configuration.OverlappingAllReduce || group.Size == 1)
             return;
         _watch = new BackwardWatch(OnPassed);
         foreach (var part in _units.Select(unit => unit.Unit.Unit.Module).Where(part => part != _module))
             _watch.Watch(part, long.MaxValue);
+
+        bool IsReleased(ParameterUnit unit) =>
+            !shard.SharesMemory && configuration.ReleasesParameters && !unit.Persistent && unit.Module != module;
     }
 
     public ProcessGroup Group { get; }
@@ -68,6 +75,8 @@ internal sealed class ShardedEngine : IReplicaEngine
     public ProcessGroup? Shards => _shard;
 
     public bool Overlaps => _watch is not null;
+
+    public HeldState Held => _units.Aggregate(default(HeldState), (held, unit) => held + unit.Held);
 
     /// <summary>Units of the model, in the order in which their gradients are reduced.</summary>
     public IEnumerable<ShardedUnit> Units => _units.Select(unit => unit.Unit);
@@ -93,10 +102,11 @@ internal sealed class ShardedEngine : IReplicaEngine
 
     public void Finish(bool last)
     {
-        if (!Reduces(last))
-            return;
         _armed = false;
         _failure?.Throw();
+        _gathering?.EndBackward();
+        if (!Reduces(last))
+            return;
         foreach (var unit in _trained[..Started])
             unit.RequireNothingLate();
         while (Started < _trained.Length)
@@ -134,20 +144,42 @@ internal sealed class ShardedEngine : IReplicaEngine
     public void Update(Action update)
     {
         // The slices that this rank writes are parameters that other ranks may still compute with; and what it computes next needs theirs.
+        _gathering?.BeginUpdate();
         _shard.Barrier();
         update();
         _shard.Barrier();
+        _gathering?.EndUpdate();
+    }
+
+    public Exception? Explain(Exception failure)
+    {
+        if (BackwardMarker.IsWrittenTo(failure))
+        {
+            return _gathering is null
+                ? BackwardMarker.Explain(failure)
+                : new InvalidOperationException(
+                    "A module changes its input in place, which it cannot where parameters are gathered for each use. Let the module compute a new "
+                    + "tensor, or set sdp_sharding_level to gradients and overlapping_allreduce to false.", failure);
+        }
+
+        return failure is ExternalException && _gathering is { HasReleased: true }
+            ? new InvalidOperationException(
+                "A computation failed while parameters of other modules were sharded. If it uses a parameter outside the call of the module that "
+                + "holds it, which is empty then: take that module out of the units (isUnit of session.DistributedModel), set sdp_sharding_level to "
+                + "gradients, or, outside of training, use model.GatherParameters(). The failure: " + failure.Message.Split('\n')[0], failure)
+            : null;
     }
 
     public IDisposable GatherParameters()
     {
         _shard.Barrier();
-        return new ReadableParameters(static () => { });
+        return _gathering?.GatherAll() ?? new ReadableParameters(static () => { });
     }
 
     public void Dispose()
     {
         _watch?.Dispose();
+        _gathering?.Dispose();
         foreach (var unit in _units)
         {
             unit.Clear();
@@ -157,18 +189,36 @@ internal sealed class ShardedEngine : IReplicaEngine
 
     private bool Reduces(bool last) => last || !_keepsGradients;
 
+    private ParameterGathering Gathering(ParallelConfiguration configuration)
+    {
+        var group = (configuration.ShardedHierarchicalAllGather ? _shard : _shard.WithoutHierarchy)
+            .Split("gather", [[.. Enumerable.Range(0, _shard.Size)]]);
+        return new ParameterGathering(Units, group, configuration.ShardedMaximumLiveParameters, Guard);
+    }
+
     private void OnPassed()
     {
-        if (!_armed || _failure is not null)
+        if (_armed)
+            Guard(StartComplete);
+    }
+
+    private void StartComplete()
+    {
+        while (Started < _trained.Length && _trained[Started].Arrivals.AreComplete)
+            StartNext();
+    }
+
+    /// <summary>Between backward's callers and its callees lie libtorch's frames, through which no exception can pass.</summary>
+    private void Guard(Action action)
+    {
+        if (_failure is not null)
             return;
         try
         {
-            while (Started < _trained.Length && _trained[Started].Arrivals.AreComplete)
-                StartNext();
+            action();
         }
         catch (Exception failure)
         {
-            // Between here and the caller of backward lie libtorch's frames, through which no exception can pass.
             _failure = ExceptionDispatchInfo.Capture(failure);
         }
     }

@@ -25,6 +25,18 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <summary>For each parameter 1 if this rank has had a gradient of it since <see cref="Clear"/>, else 0.</summary>
     public ReadOnlySpan<double> Present => _present;
 
+    /// <summary>What this rank holds of the unit now.</summary>
+    public HeldState Held
+    {
+        get
+        {
+            var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
+            return new HeldState(unit.HeldBytes, unit.HeldSharedBytes, whole + SizeOf(_slice) + SizeOf(_incoming));
+
+            static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
+        }
+    }
+
     /// <summary>Whether a reduction has begun and not been collected.</summary>
     public bool IsUnderWay => _scattering is not null;
 
@@ -41,7 +53,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient ?? zeros_like(parameter));
+            contributions.Add(gradient ?? zeros(unit.Layout.LengthOf(i), unit.Unit.ElementType));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
                 contributions.Add(zeros(padding, unit.Unit.ElementType));

@@ -11,7 +11,8 @@ internal static class TensorData
     /// </summary>
     public static void Set(Tensor tensor, Tensor data)
     {
-        var call = new DispatcherCall(stackalloc ulong[2]);
+        Span<ulong> stack = stackalloc ulong[2];
+        var call = new DispatcherCall(stack);
         call.Push(tensor);
         call.Push(data);
         call.Invoke("aten::set_data\0"u8, "\0"u8);

@@ -8,12 +8,12 @@ namespace ShardSharp.Tests.DataParallel.Sharding;
 /// <summary>Any module trains sharded as it does alone, without a change to it.</summary>
 public sealed class ShardedModuleTests
 {
-    public static TheoryData<string, string> Models { get; } = new MatrixTheoryData<string, string>(
-        ["optimizer state", "gradients", "parameters"], [.. SharedParameterTests.Names, nameof(Pairs), nameof(Records), "alone"]);
+    public static TheoryData<string, string, bool> Models { get; } = new MatrixTheoryData<string, string, bool>(
+        Levels, [.. SharedParameterTests.Names.Except(["CalledByItsParent"]), nameof(Pairs), nameof(Records), "alone"], [false, true]);
 
     [Theory]
     [MemberData(nameof(Models))]
-    public void Trains_as_on_one_rank(string level, string model) => new ShardedTrial<nn.Module>(
+    public void Trains_as_on_one_rank(string level, string model, bool separateHosts) => new ShardedTrial<nn.Module>(
         () => model switch
         {
             nameof(Pairs) => new Pairs(),
@@ -29,21 +29,19 @@ public sealed class ShardedModuleTests
                 Records records => records.call(batch[0]).Result,
                 _ => ((nn.Module<Tensor, Tensor>)module).call(batch[0]),
             },
-            batch[1])).MustEqualPlainTraining(4, Sharded(level, 2));
+            batch[1])).MustEqualPlainTraining(4, Sharded(level, 2), Hosts(separateHosts));
 
     [Theory]
-    [InlineData("optimizer state")]
-    [InlineData("parameters")]
-    public void Leaves_frozen_parameters_alone(string level) =>
+    [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
+    public void Leaves_frozen_parameters_alone(string level, bool separate) =>
         (Experts(_ => 1) with
     {
         BeforeStep = (_, module) => module.Freeze(module.First),
-    }).MustEqualPlainTraining(2, Sharded(level, 2));
+    }).MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
 
     [Theory]
-    [InlineData("optimizer state")]
-    [InlineData("parameters")]
-    public void Leaves_parameters_alone_that_were_frozen_before(string level) => (Experts(row => row % 2) with
+    [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
+    public void Leaves_parameters_alone_that_were_frozen_before(string level, bool separate) => (Experts(row => row % 2) with
     {
         Create = () =>
         {
@@ -51,15 +49,14 @@ public sealed class ShardedModuleTests
             module.Freeze(module.First);
             return module;
         },
-    }).MustEqualPlainTraining(2, Sharded(level, 2));
+    }).MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
 
     [Theory]
-    [InlineData("optimizer state")]
-    [InlineData("parameters")]
-    public void Trains_parameters_from_the_step_on_in_which_they_are_thawed(string level) => (Experts(row => row % 2) with
+    [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
+    public void Trains_parameters_from_the_step_on_in_which_they_are_thawed(string level, bool separate) => (Experts(row => row % 2) with
     {
         BeforeStep = (step, module) => module.Freeze(step < 2 ? module.First : module.Second),
-    }).MustEqualPlainTraining(2, Sharded(level, 2));
+    }).MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
 
     [Theory]
     [InlineData("optimizer state", 2)]
@@ -69,14 +66,12 @@ public sealed class ShardedModuleTests
         Experts(row => row < 6 ? 0 : 1).MustEqualPlainTraining(ranks, Sharded(level, ranks));
 
     [Theory]
-    [InlineData("optimizer state")]
-    [InlineData("gradients")]
-    [InlineData("parameters")]
-    public void Gives_no_gradient_to_what_no_rank_uses(string level)
+    [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
+    public void Gives_no_gradient_to_what_no_rank_uses(string level, bool separate)
     {
         var trial = Experts(_ => 0);
         Assert.Contains(trial.TrainAlone(), moment => moment.Gradients.ContainsValue(null));
-        trial.MustEqualPlainTraining(4, Sharded(level, 2));
+        trial.MustEqualPlainTraining(4, Sharded(level, 2), Hosts(separate));
     }
 
     [Fact]
@@ -130,9 +125,8 @@ public sealed class ShardedModuleTests
     }
 
     [Theory]
-    [InlineData("optimizer state")]
-    [InlineData("parameters")]
-    public void Evaluation_and_generation_between_steps_change_nothing(string level)
+    [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
+    public void Evaluation_and_generation_between_steps_change_nothing(string level, bool separate)
     {
         var trial = new ShardedTrial<nn.Module<Tensor, Tensor>>(
             () => nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 8)),
@@ -150,7 +144,7 @@ public sealed class ShardedModuleTests
                 Assert.False(state.requires_grad);
             },
         };
-        trial.MustEqualPlainTraining(2, Sharded(level, 2));
+        trial.MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
     }
 
     private static ShardedTrial<UnusedParameterTests.Experts> Experts(Func<int, int> kindOfRow) => new(

@@ -60,11 +60,11 @@ internal sealed record ShardedTrial<TModule>(
     }
 
     /// <summary>Trains on ranks and compares everything with plain training.</summary>
-    public void MustEqualPlainTraining(int ranks, ParallelConfiguration configuration, RankBackend backend = RankBackend.Threads)
+    public void MustEqualPlainTraining(int ranks, ParallelConfiguration configuration, RankHarnessOptions? options = null)
     {
         var expected = TrainAlone();
         RankHarness.RunSessions(
-            ranks, session => MustEqual(expected, Train(session)), configuration, new RankHarnessOptions { Backend = backend, Delays = new DelayInjection(ranks) });
+            ranks, session => MustEqual(expected, Train(session)), configuration, (options ?? new RankHarnessOptions()) with { Delays = new DelayInjection(ranks) });
     }
 
     /// <summary>Trains on the ranks of a session.</summary>
