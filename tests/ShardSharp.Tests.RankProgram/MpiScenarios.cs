@@ -20,7 +20,13 @@ internal static class MpiScenarios
             Environment.SetEnvironmentVariable(RankVariables.Host, $"host-{RankOfProcess / int.Parse(arguments[2], CultureInfo.InvariantCulture)}");
         return ModelParallel.Launch(
             arguments,
-            session => Play(session.Arguments[1], session.Groups.World),
+            session =>
+            {
+                if (session.Arguments[1] == "shard")
+                    ShardingScenario.Play(session);
+                else
+                    Play(session.Arguments[1], session.Groups.World);
+            },
             new ParallelConfiguration { Backend = CommunicationBackend.Mpi, CollectiveTimeout = TimeSpan.FromSeconds(60) });
     }
 
