@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Benchmarks;
 
-/// <summary><c>construct</c>: the memory and time of building a model, in memory or delayed.</summary>
+/// <summary><c>construct</c>: the memory and time of building a model and sharding it over the ranks, at once or delayed.</summary>
 internal static class ConstructCommand
 {
     private const int Width = 4096;
@@ -15,39 +15,45 @@ internal static class ConstructCommand
     public static Command Create()
     {
         var megabytes = PositiveOption.Create("--mib", 2048, $"Size of the model in MiB, in layers of {MegabytesOfLayer}.");
+        var ranks = PositiveOption.Create("--ranks", 4, "Number of ranks, which share the model.");
         var delayed = new Option<bool>("--delayed") { Description = "Delayed initialisation." };
-        var command = new Command("construct", "Builds a model and prints peak memory, time and a hash of its parameters.") { megabytes, delayed };
+        var command = new Command("construct", "Builds a model and prints peak memory, time and a hash of its parameters.")
+        {
+            megabytes, ranks, delayed,
+        };
         command.SetAction(arguments => RankRun.Launch(
-            new ParallelConfiguration { DelayedParameterInitialization = arguments.GetValue(delayed) },
+            new ParallelConfiguration
+            {
+                Ranks = arguments.GetValue(ranks),
+                ShardedDataParallelDegree = arguments.GetValue(ranks),
+                DelayedParameterInitialization = arguments.GetValue(delayed),
+            },
             session => [Measure(session, arguments.GetValue(megabytes) / MegabytesOfLayer)]));
         return command;
     }
 
     private static ConstructResult Measure(Session session, int layers)
     {
-        ConstructResult? result = null;
-        using var model = session.DistributedModel(() =>
-        {
-            var memory = new ProcessMemory();
-            var watch = Stopwatch.StartNew();
-            var module = nn.Sequential(Enumerable.Range(0, layers).Select(_ => nn.Linear(Width, Width, hasBias: false)));
-            var seconds = watch.Elapsed.TotalSeconds;
-            memory.Dispose();
-            result = new ConstructResult(
-                session.Configuration.DelayedParameterInitialization, layers * MegabytesOfLayer, Math.Round(memory.PeakProportionalSet, 1),
-                Math.Round(seconds, 2), Hash: "");
-            return module;
-        });
-        return result! with { Hash = Hash(model) };
+        var memory = new ProcessMemory();
+        var watch = Stopwatch.StartNew();
+        using var model = session.DistributedModel(
+            () => nn.Sequential(Enumerable.Range(0, layers).Select(_ => nn.Linear(Width, Width, hasBias: false))));
+        var seconds = watch.Elapsed.TotalSeconds;
+        memory.Dispose();
+        var peaks = session.Groups.World.AllGatherObject(Math.Round(memory.PeakProportionalSet, 1));
+        return new ConstructResult(
+            session.Configuration.DelayedParameterInitialization, session.Size, layers * MegabytesOfLayer, peaks, Math.Round(seconds, 2),
+            Hash(model.Module));
     }
 
-    private static string Hash(DistributedModel model)
+    private static string Hash(nn.Module module)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var parameter in model.Parameters)
+        foreach (var parameter in module.parameters())
             hash.AppendData(parameter.bytes);
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
     }
 
-    private sealed record ConstructResult(bool Delayed, int Mib, double PeakPssMib, double Seconds, string Hash);
+    private sealed record ConstructResult(
+        bool Delayed, int Ranks, int Mib, IReadOnlyList<double> PeakPssMib, double Seconds, string Hash);
 }

@@ -9,6 +9,8 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     OptimizerCommand.Create(),
     FiguresCommand.Create(),
     ConstructCommand.Create(),
+    LimitCommand.Create(),
+    LimitedRun.Create(),
 };
 var arguments = root.Parse(args);
 var code = arguments.Invoke();

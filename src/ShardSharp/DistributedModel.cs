@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
+using ShardSharp.Diagnostics;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -76,6 +77,7 @@ public abstract class DistributedModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        IsDisposed = true;
         _engine.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
@@ -87,6 +89,20 @@ public abstract class DistributedModel : IDisposable
     internal ProcessGroup? Shards => _engine.Shards;
 
     internal double? GradientClipping => Configuration.ShardedGradientClipping;
+
+    internal bool IsDisposed { get; private set; }
+
+    /// <summary>What steps take for a time.</summary>
+    internal StepMemory StepMemory { get; } = new();
+
+    /// <summary>Called at the end of each step; null for nothing.</summary>
+    internal Action? StepEnded { get; init; }
+
+    /// <summary>What this rank holds of the model now.</summary>
+    internal HeldState Held => _engine.Held;
+
+    /// <summary>The module with whole parameters.</summary>
+    internal nn.Module Whole => Root;
 
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
@@ -102,10 +118,13 @@ public abstract class DistributedModel : IDisposable
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
         using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
         var outputs = new List<Tensor>(batch.Count);
+        StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
+            using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
+            memory.ForwardEnded();
             var scaled = batch.Count == 1 ? value : value / weight;
             var last = synchronizes && i == batch.Count - 1;
             _engine.Arm(last);
@@ -114,12 +133,14 @@ public abstract class DistributedModel : IDisposable
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
+        StepMemory.EndStep();
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
         if (synchronizes && Configuration.BroadcastBuffers)
             _replicas.BroadcastBuffers();
 
+        StepEnded?.Invoke();
         return new StepOutput(outputs);
     }
 

@@ -25,6 +25,8 @@ public partial class DistributedOptimizer : optim.Optimizer
         };
     }
 
+    internal bool IsDisposed { get; private set; }
+
     /// <summary>The optimizer as it was created.</summary>
     public optim.Optimizer Inner { get; }
 
@@ -81,6 +83,7 @@ public partial class DistributedOptimizer : optim.Optimizer
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
+        IsDisposed = true;
         if (disposing)
             Inner.Dispose();
         base.Dispose(disposing);

@@ -81,11 +81,14 @@ public sealed partial class Session : IDisposable
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
-            return new DistributedModel<TModule>(Build(create), Configuration, Groups, isUnit);
+            return Distribute(Build(create), isUnit);
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
+        if (!Configuration.ShardsState)
+            delayed.MoveToMemory();
+        var model = Distribute(module, isUnit);
         delayed.MoveToMemory();
-        return new DistributedModel<TModule>(module, Configuration, Groups, isUnit);
+        return model;
     }
 
     /// <summary>Creates an optimizer for a distributed model.</summary>
@@ -105,7 +108,9 @@ public sealed partial class Session : IDisposable
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
+        var optimizer = ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
+        _optimizers.Add(optimizer);
+        return optimizer;
     }
 
     /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>
@@ -135,6 +140,17 @@ public sealed partial class Session : IDisposable
         for (var i = 0; i < values.Length; i++)
             line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
         Console.WriteLine(line);
+    }
+
+    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit)
+        where TModule : nn.Module
+    {
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit)
+        {
+            StepEnded = Configuration.MemoryReport ? PrintMemory : null,
+        };
+        _models.Add(model);
+        return model;
     }
 
     private TModule Build<TModule>(Func<TModule> create)

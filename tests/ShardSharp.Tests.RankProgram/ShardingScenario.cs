@@ -10,7 +10,6 @@ internal static class ShardingScenario
     public static void Play(Session session)
     {
         using var scope = NewDisposeScope();
-        manual_seed(session.Configuration.Seed);
         using var alone = Create();
         using var plain = optim.AdamW(alone.parameters(), 0.01);
         using var model = session.DistributedModel(Create);
@@ -40,6 +39,15 @@ internal static class ShardingScenario
 
     private static Tensor Loss(Tensor output) => output.pow(2).mean();
 
-    private static TorchSharp.Modules.Sequential Create() =>
-        nn.Sequential(nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 17), nn.GELU(), nn.Linear(17, 30), nn.LayerNorm(30), nn.Linear(30, 3));
+    /// <summary>The same model on every rank: ranks that are threads share the random generator, so parameters come from one of their own.</summary>
+    private static TorchSharp.Modules.Sequential Create()
+    {
+        var module = nn.Sequential(
+            nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 17), nn.GELU(), nn.Linear(17, 30), nn.LayerNorm(30), nn.Linear(30, 3));
+        using var generator = new Generator(1000);
+        using var _ = no_grad();
+        foreach (var parameter in module.parameters())
+            parameter.copy_(randn(parameter.shape, generator: generator));
+        return module;
+    }
 }

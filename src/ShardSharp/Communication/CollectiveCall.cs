@@ -16,6 +16,9 @@ internal readonly record struct CollectiveCall(
     /// <summary>Whether the caller computes meanwhile, so that a core spent on waiting would be missed.</summary>
     public bool InBackground { get; init; }
 
+    /// <summary>Whether it is a piece of a call on a larger group, whose waits count there.</summary>
+    public bool IsPart { get; init; }
+
     /// <summary>Position among the collectives of the group, from 1.</summary>
     public long Sequence { get; init; }
 

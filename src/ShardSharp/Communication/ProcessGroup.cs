@@ -92,13 +92,19 @@ public abstract partial class ProcessGroup : IDisposable
     internal virtual ProcessGroup WithoutHierarchy => this;
 
     /// <summary>Runs one operation to its end on the calling thread, for a group that this one is a part of.</summary>
-    internal void Perform(in CollectiveCall call) => Execute(call);
+    internal void Perform(in CollectiveCall call) => Execute(call with { IsPart = true });
 
     /// <summary>What this rank called lately, in this and its other groups.</summary>
     internal FlightRecorder Recorder => _recorder ??= FlightRecorder.Private();
 
     /// <summary>How long ranks waited for each other; null where that is not measured.</summary>
-    internal virtual Local.RankDelays? Delays => null;
+    internal virtual IRankDelays? Delays => null;
+
+    /// <summary>Bytes of the buffers that collectives of this rank use at most; null where the backend does not say.</summary>
+    internal virtual long? BufferBytes => null;
+
+    /// <summary>Whether the ranks are threads of one process.</summary>
+    internal virtual bool IsWithinProcess => false;
 
     /// <summary>Records calls from now on where all groups of the rank do.</summary>
     internal void RecordIn(FlightRecorder recorder) => _recording = (_recorder = recorder).Open(Name, GlobalRanks);

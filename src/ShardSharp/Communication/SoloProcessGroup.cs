@@ -5,6 +5,8 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
 {
     public override bool SharesMemory => true;
 
+    internal override long? BufferBytes => 0;
+
     private protected override SharedMemory Share(long bytes, CallSite site) => SharedMemory.Private(bytes);
 
     private protected override unsafe void Execute(in CollectiveCall call)

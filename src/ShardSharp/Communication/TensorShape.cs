@@ -36,7 +36,7 @@ internal struct TensorShape
     }
 
     /// <summary>Length along each dimension that is kept; null where not one tensor travels alone.</summary>
-    public readonly IReadOnlyList<long>? Sizes => Tensors == 1 ? ((ReadOnlySpan<long>)_lengths)[..Math.Min(Kept, Dimensions)].ToArray() : null;
+    public readonly IReadOnlyList<long>? Sizes => Tensors == 1 ? ((ReadOnlySpan<long>)_lengths)[..Math.Clamp(Dimensions, 0, Kept)].ToArray() : null;
 
     /// <summary>What the number of elements does not tell: <c> [32, 768]</c>, <c> in 5 tensors</c>; else empty.</summary>
     public override readonly string ToString() => (Tensors, Dimensions) switch

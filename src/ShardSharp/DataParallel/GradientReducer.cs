@@ -41,6 +41,9 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public bool Overlaps => _watch is not null;
 
+    public HeldState Held => new(
+        _module.parameters().Sum(TensorBytes.Of), SharedParameters: 0, TensorBytes.OfGradients(_module.parameters()));
+
     /// <summary>Number of buckets.</summary>
     public int Buckets => _buckets.Length;
 

@@ -19,6 +19,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>What an optimizer updates on this rank, with names in the model.</summary>
     IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
 
+    /// <summary>What it holds of the model now.</summary>
+    HeldState Held { get; }
+
     /// <summary>Called directly before each backward.</summary>
     /// <param name="last">Whether the optimizer's step follows this backward.</param>
     void Arm(bool last);

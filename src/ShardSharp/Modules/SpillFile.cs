@@ -83,13 +83,16 @@ internal sealed unsafe class SpillFile : IDisposable
     }
 
     /// <summary>
-    /// Moves what has not been freed to ordinary memory, in place: pointers stay valid, whoever holds them. Ends the file.
+    /// Moves what has not been freed to ordinary memory, in place: pointers stay valid, whoever holds them. Ends the file; once ended, does
+    /// nothing.
     /// </summary>
     /// <exception cref="InsufficientMemoryException">The system does not give that much.</exception>
     public void MoveToMemory()
     {
         lock (_gate)
         {
+            if (IsClosed)
+                return;
             var buffer = NativeMemory.Alloc((nuint)CopiedAtOnce);
             try
             {

@@ -11,9 +11,10 @@ namespace ShardSharp.Tests.Stress;
 /// <param name="Resident">Resident set size in bytes.</param>
 /// <param name="Descriptors">Open file descriptors.</param>
 /// <param name="Mappings">Lines of /proc/self/maps.</param>
+/// <param name="Regions">Those of them that are memory of groups of processes.</param>
 /// <param name="Threads">Threads.</param>
 internal sealed partial record StressCensus(
-    long Managed, long Native, long Proportional, long Resident, int Descriptors, int Mappings, int Threads)
+    long Managed, long Native, long Proportional, long Resident, int Descriptors, int Mappings, int Regions, int Threads)
 {
     public static StressCensus Take()
     {
@@ -25,19 +26,48 @@ internal sealed partial record StressCensus(
         }
 
         var heap = MallInfo2();
+        string[] mappings = [.. File.ReadLines("/proc/self/maps")];
         return new StressCensus(
             GC.GetTotalMemory(forceFullCollection: false),
             (long)(heap[HeapInfo.BytesInUse] + heap[HeapInfo.MappedBytes]),
             Kibibytes("/proc/self/smaps_rollup", "Pss:"),
             Kibibytes("/proc/self/status", "VmRSS:"),
             Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(),
-            File.ReadLines("/proc/self/maps").Count(),
+            mappings.Length,
+            mappings.Count(line => line.Contains("/memfd:shardsharp ", StringComparison.Ordinal)),
             Directory.EnumerateDirectories("/proc/self/task").Count());
+    }
+
+    /// <summary>Says what has grown since the start of a run; null where nothing has.</summary>
+    /// <remarks>
+    /// The least of the last three counts against the most of the second to fourth: what rises and falls is no growth, and what a run needs
+    /// once it has needed by then. The tolerances are for what .NET compiles late.
+    /// </remarks>
+    public static string? Growth(IReadOnlyList<StressCensus> phases)
+    {
+        (string What, Func<StressCensus, long> Of, long Tolerance)[] counts =
+        [
+            ("managed memory", census => census.Managed, 128 << 10),
+            ("native memory", census => census.Native, 4 << 20),
+            ("proportional set size", census => census.Proportional, 48 << 20),
+            ("descriptors", census => census.Descriptors, 0),
+            ("mappings", census => census.Mappings, 32),
+            ("shared memory", census => census.Regions, 0),
+            ("threads", census => census.Threads, 1),
+        ];
+        foreach (var (what, of, tolerance) in counts)
+        {
+            var (early, late) = (phases.Skip(1).Take(3).Max(of), phases.TakeLast(3).Min(of));
+            if (late > early + tolerance)
+                return $"{what} grew from {early} to {late}";
+        }
+
+        return null;
     }
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
         $"managed {Managed / 1024.0:F0} KiB, native {Native / 1024.0:F0} KiB, PSS {Proportional >> 10} KiB, RSS {Resident >> 10} KiB, "
-        + $"{Descriptors} descriptors, {Mappings} mappings, {Threads} threads");
+        + $"{Descriptors} descriptors, {Mappings} mappings ({Regions} shared), {Threads} threads");
 
     /// <summary>A number of a file of proc(5), in bytes: <c>Pss:   1234 kB</c>.</summary>
     private static long Kibibytes(string file, string key)

@@ -78,10 +78,10 @@ internal static class StressProgram
     {
         try
         {
-            var censuses = run();
-            for (var phase = 0; phase < censuses.Count; phase++)
-                Console.WriteLine($"after {settings.Collectives * (phase + 1) / StressSettings.Phases} collectives: {censuses[phase]}");
-            return ExitCodes.Success;
+            var phases = run();
+            for (var phase = 0; phase < phases.Count; phase++)
+                Console.WriteLine($"after {settings.Collectives * (phase + 1) / StressSettings.Phases} collectives: {phases[phase]}");
+            return StressCensus.Growth(phases) is { } growth ? throw new InvalidOperationException(growth) : ExitCodes.Success;
         }
         catch (Exception failure)
         {

@@ -1,5 +1,6 @@
 using ShardSharp.Communication;
 using ShardSharp.Testing;
+using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Stress;
 
@@ -33,6 +34,7 @@ internal sealed class StressRun
     {
         var run = new StressRun(world, settings);
         var censuses = new List<StressCensus>();
+        run.OpenChannels();
         for (var tenth = 1; tenth <= StressSettings.Phases; tenth++)
         {
             run.PlayUntil(settings.Collectives * tenth / StressSettings.Phases);
@@ -74,6 +76,22 @@ internal sealed class StressRun
         for (var last = _groups.Count - 1; last > 0; last--)
             Dispose(_groups[last]);
         Complete(left: 0);
+    }
+
+    /// <summary>Messages in the background have a thread for each direction and peer, from the first one on until the group is disposed.</summary>
+    private void OpenChannels()
+    {
+        for (var distance = 1; distance < _world.Size; distance++)
+        {
+            using Tensor sent = empty(1), received = empty(1);
+            Work[] works =
+            [
+                _world.SendAsync(sent, (_world.Rank + distance) % _world.Size),
+                _world.ReceiveAsync(received, (_world.Rank - distance + _world.Size) % _world.Size),
+                _world.BarrierAsync(),
+            ];
+            Array.ForEach(works, work => work.Wait());
+        }
     }
 
     private void Call(StressCall call)

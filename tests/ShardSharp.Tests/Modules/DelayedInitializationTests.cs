@@ -22,16 +22,19 @@ public sealed class DelayedInitializationTests
         OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "It is for Linux x64.");
 
     [Theory]
-    [InlineData(1, RankBackend.Threads)]
-    [InlineData(3, RankBackend.Threads)]
-    [InlineData(2, RankBackend.SharedMemory)]
-    public void A_model_has_the_same_state_and_trains_the_same(int ranks, RankBackend backend)
+    [InlineData(1, 1, RankBackend.Threads)]
+    [InlineData(3, 1, RankBackend.Threads)]
+    [InlineData(2, 2, RankBackend.Threads)]
+    [InlineData(4, 2, RankBackend.SharedMemory)]
+    public void A_model_has_the_same_state_and_trains_the_same(int ranks, int degree, RankBackend backend)
     {
         var options = new RankHarnessOptions { Backend = backend };
         var ordinary = new string[ranks];
         var delayed = new string[ranks];
-        RankHarness.RunSessions(ranks, session => ordinary[session.Rank] = Train(session), Ordinary, options);
-        RankHarness.RunSessions(ranks, session => delayed[session.Rank] = Train(session), Delayed, options);
+        RankHarness.RunSessions(
+            ranks, session => ordinary[session.Rank] = Train(session), Ordinary with { ShardedDataParallelDegree = degree }, options);
+        RankHarness.RunSessions(
+            ranks, session => delayed[session.Rank] = Train(session), Delayed with { ShardedDataParallelDegree = degree }, options);
         Assert.Equal(ordinary, delayed);
     }
 

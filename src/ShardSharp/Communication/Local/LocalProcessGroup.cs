@@ -29,7 +29,11 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
     }
 
-    internal override RankDelays Delays => _world.Delays;
+    internal override IRankDelays Delays => _world.Delays;
+
+    internal override long? BufferBytes => Size == 1 ? 0 : RegionLayout.SlotBytesPerMember;
+
+    internal override bool IsWithinProcess => _world.Regions is ThreadMemorySource;
 
     private protected override void Execute(in CollectiveCall call)
     {

@@ -55,7 +55,19 @@ internal sealed class LocalWorld
     public void Leave() => Roster.Leave(_rank);
 
     /// <summary>Notes that this rank waited for another, by its world rank.</summary>
-    public void Blame(int globalRank, long ticks) => Delays.Add(_globalRanks.TakeWhile(rank => rank != globalRank).Count(), ticks);
+    public void Blame(int globalRank, long ticks) => Delays.Add(PlaceOf(globalRank)!.Value, ticks);
+
+    /// <summary>Where among the ranks of this host a world rank is; null for one of another host.</summary>
+    public int? PlaceOf(int globalRank)
+    {
+        for (var place = 0; place < _globalRanks.Count; place++)
+        {
+            if (_globalRanks[place] == globalRank)
+                return place;
+        }
+
+        return null;
+    }
 
     /// <summary>Where all ranks are, for people.</summary>
     private FailureReport Report(string cause)
@@ -72,8 +84,7 @@ internal sealed class LocalWorld
     public string? WhyDead(int globalRank) => _globalRanks.Contains(globalRank) ? Roster.WhyDead(globalRank) : null;
 
     /// <summary>A rank whose process ended without a word, and how; null if there is none.</summary>
-    public string? FirstDead() =>
-        _globalRanks.Select(rank => Roster.WhyDead(rank) is { } how ? $"Rank {rank} {how}." : null).FirstOrDefault(dead => dead is not null);
+    public string? FirstDead() => Roster.FirstDead() is { } rank ? $"Rank {rank} {Roster.WhyGone(rank)}." : null;
 
     private unsafe byte* FlightOf(int rank) => _flights + ((long)rank * FlightLog.Bytes);
 

@@ -31,7 +31,7 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
     /// <summary>The call in words: <c>#5 all_reduce (sum) of 4 Float32 at Program.cs:12</c>.</summary>
     public override string ToString()
     {
-        var site = Encoding.UTF8.GetString(_memory + SiteOffset, *(int*)(_memory + SiteLengthOffset));
+        var site = Encoding.UTF8.GetString(_memory + SiteOffset, Math.Clamp(*(int*)(_memory + SiteLengthOffset), 0, SiteCapacity));
         return $"{Value} at {site}";
     }
 }

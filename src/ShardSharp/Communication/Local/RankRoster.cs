@@ -109,7 +109,7 @@ internal sealed unsafe class RankRoster(
 
     /// <summary>The first failure of the run; null while all is well.</summary>
     public string? FirstFailure => Volatile.Read(ref Failure->FailureState) == FailureKnown
-        ? Encoding.UTF8.GetString(memory + MessageOffset, Failure->MessageLength)
+        ? Encoding.UTF8.GetString(memory + MessageOffset, Math.Clamp(Failure->MessageLength, 0, MessageCapacity))
         : null;
 
     /// <summary>Why a rank will never answer again; null while it may.</summary>
@@ -137,8 +137,7 @@ internal sealed unsafe class RankRoster(
     }
 
     /// <summary>How the process of a rank ended before the rank had left; null if it did not.</summary>
-    public string? WhyDead(int globalRank) =>
-        IsPresent(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
+    public string? WhyDead(int globalRank) => HasDied(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
 
     /// <summary>Ranks that have not entered yet.</summary>
     public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);

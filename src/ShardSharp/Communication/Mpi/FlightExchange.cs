@@ -82,7 +82,8 @@ internal sealed unsafe class FlightExchange(MpiCommunicator communicator)
         void Add(NativeBuffer memory)
         {
             var flight = new FlightMessage(memory.Address).Read();
-            flights[flight.Rank] = flight;
+            if (flight.Rank >= 0 && flight.Rank < communicator.Size)
+                flights[flight.Rank] = flight;
         }
     }
 }

@@ -33,6 +33,6 @@ internal readonly unsafe struct FlightMessage(byte* memory)
     {
         var (log, later) = (new FlightLog(memory + HeaderBytes), Stopwatch.GetTimestamp() - Now);
         var entries = log.Read().Select(entry => entry with { StartTimestamp = entry.StartTimestamp + later, EndTimestamp = entry.EndTimestamp + later });
-        return new RankFlight(Rank, GoneLength == 0 ? null : Encoding.UTF8.GetString(GoneText[..GoneLength]), log.ReadGroups(), [.. entries]);
+        return new RankFlight(Rank, GoneLength == 0 ? null : Encoding.UTF8.GetString(GoneText[..Math.Clamp(GoneLength, 0, GoneCapacity)]), log.ReadGroups(), [.. entries]);
     }
 }

@@ -35,6 +35,8 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
 
     public MpiWorld World { get; }
 
+    internal override IRankDelays Delays => World.Delays;
+
     /// <summary>Tag of the messages that make up collectives.</summary>
     public int CollectiveTag => _tag;
 
@@ -51,10 +53,16 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
         }
         catch (MpiException failure)
         {
-            var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
-            World.Break(message);
-            throw new CommunicationException(message, failure);
+            throw Broken(call, failure);
         }
+    }
+
+    /// <summary>Tells all ranks that MPI failed in a call.</summary>
+    public CommunicationException Broken(in CollectiveCall call, MpiException failure)
+    {
+        var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
+        World.Break(message);
+        return new CommunicationException(message, failure);
     }
 
     private protected override ProcessGroup CreateSubgroup(

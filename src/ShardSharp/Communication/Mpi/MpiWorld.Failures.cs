@@ -91,7 +91,9 @@ internal sealed partial class MpiWorld
 
     /// <summary>What the ranks of this host recorded, as far as this one can see it.</summary>
     private IEnumerable<(int Rank, string? Gone, FlightLog Log)> FlightsHere() =>
-        Host?.FlightLogs() ?? [(Communicator.Rank, null, Group.Recorder.Log)];
+        Host?.FlightLogs() ?? [(Communicator.Rank, WhyGone(Communicator.Rank), Group.Recorder.Log)];
+
+    private string? WhyGone(int rank) => _notices.Of(rank) == RankStanding.Finished ? "has finished its program" : Host?.WhyDead(rank);
 
     private void ThrowIfHopeless(ref nint request, in PendingWait wait, TimeSpan waited)
     {
@@ -104,8 +106,7 @@ internal sealed partial class MpiWorld
 
         // A rank's last message may have arrived together with the news that it has ended.
         var awaited = wait.AwaitedGlobalRank;
-        var gone = _notices.Of(awaited) == RankStanding.Finished ? "has finished its program" : Host?.WhyDead(awaited);
-        if (gone is not null && !Communicator.Test(ref request))
+        if (WhyGone(awaited) is { } gone && !Communicator.Test(ref request))
         {
             var discovery = $"Rank {awaited} {gone}, but other ranks still need it.";
             Break(discovery);

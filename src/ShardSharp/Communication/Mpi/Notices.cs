@@ -60,7 +60,9 @@ internal sealed unsafe class Notices : IDisposable
             while (_communicator.Test(ref _receiving))
             {
                 var header = (int*)_incoming.Address;
-                Note(header[0], (RankStanding)header[1], Encoding.UTF8.GetString(_incoming.Address + HeaderBytes, header[2]));
+                if (header[0] >= 0 && header[0] < _standings.Length && Enum.IsDefined((RankStanding)header[1])
+                    && header[2] is >= 0 and <= Capacity - HeaderBytes)
+                    Note(header[0], (RankStanding)header[1], Encoding.UTF8.GetString(_incoming.Address + HeaderBytes, header[2]));
                 _receiving = _communicator.Receive(_incoming.Address, Capacity, rank: null, Tag);
             }
 

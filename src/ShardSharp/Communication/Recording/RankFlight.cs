@@ -18,5 +18,6 @@ internal sealed record RankFlight(int Rank, string? Gone, IReadOnlySet<long> Gro
 
     /// <summary>Its collectives in a group, by their position.</summary>
     public IReadOnlyDictionary<long, FlightEntry> CollectivesOf(long group) =>
-        Entries.Where(entry => entry.GroupIdentity == group && entry.MessagePeer is null).ToDictionary(entry => entry.Sequence);
+        Entries.Where(entry => entry.GroupIdentity == group && entry.MessagePeer is null).DistinctBy(entry => entry.Sequence)
+            .ToDictionary(entry => entry.Sequence);
 }

@@ -73,6 +73,8 @@ internal sealed class ShardedEngine : IReplicaEngine
 
     public bool Overlaps => _watch is not null;
 
+    public HeldState Held => _units.Aggregate(default(HeldState), (held, unit) => held + unit.Held);
+
     /// <summary>Units of the model, in the order in which their gradients are reduced.</summary>
     public IEnumerable<ShardedUnit> Units => _units.Select(unit => unit.Unit);
 

@@ -25,6 +25,20 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <summary>For each parameter 1 if this rank has had a gradient of it since <see cref="Clear"/>, else 0.</summary>
     public ReadOnlySpan<double> Present => _present;
 
+    /// <summary>What this rank holds of the unit now.</summary>
+    public HeldState Held
+    {
+        get
+        {
+            // The memory is shared: each rank has its slice of it.
+            var parameters = unit.Layout.SliceLength * ElementTypes.SizeOf(unit.Unit.ElementType);
+            var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
+            return new HeldState(parameters, parameters, whole + SizeOf(_slice) + SizeOf(_incoming));
+
+            static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
+        }
+    }
+
     /// <summary>Whether a reduction has begun and not been collected.</summary>
     public bool IsUnderWay => _scattering is not null;
 

@@ -63,6 +63,7 @@ internal static class ConfigurationKeys
         new ConfigurationKey<int>("max_restarts", Index, c => c.MaximumRestarts, (c, v) => c with { MaximumRestarts = v }),
         new ConfigurationKey<string?>(
             "flight_recorder_file", new PathSyntax(), c => c.FlightRecorderFile, (c, v) => c with { FlightRecorderFile = v }),
+        new ConfigurationKey<bool>("memory_report", Boolean, c => c.MemoryReport, (c, v) => c with { MemoryReport = v }),
         new ConfigurationKey<string>(
             "placement_strategy", new PlacementSyntax(), c => c.PlacementStrategy, (c, v) => c with { PlacementStrategy = v }),
         new ConfigurationKey<bool>(

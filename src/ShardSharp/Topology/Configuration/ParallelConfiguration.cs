@@ -55,6 +55,10 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>null</c>.</value>
     public string? FlightRecorderFile { get; init; }
 
+    /// <summary>Whether the first rank prints a line about its memory after each step; <c>session.MemoryReport()</c> tells more.</summary>
+    /// <value>Default <c>false</c>.</value>
+    public bool MemoryReport { get; init; }
+
     /// <summary>
     /// Which rank takes which place: a name, or the axes data (D), pipeline (P) and tensor (T) with the right-most varying fastest.
     /// </summary>

@@ -6,7 +6,8 @@ namespace ShardSharp.Tests.Communication.Mpi;
 /// <summary>A real MPI job on this machine whose ranks play a scenario of the rank program.</summary>
 /// <param name="ExitCode">What the launcher returned.</param>
 /// <param name="Output">What launcher and ranks printed.</param>
-internal sealed partial record MpiJob(int ExitCode, string Output)
+/// <param name="Ended">When the launcher had ended.</param>
+internal sealed partial record MpiJob(int ExitCode, string Output, DateTimeOffset Ended)
 {
     private static readonly string ProgramFile = Path.Combine(AppContext.BaseDirectory, "ShardSharp.Tests.RankProgram.dll");
 
@@ -18,17 +19,18 @@ internal sealed partial record MpiJob(int ExitCode, string Output)
     /// <param name="launcher">File name of the launcher: <c>mpirun.openmpi</c> or <c>mpirun.mpich</c>.</param>
     /// <param name="ranks">Ranks to start.</param>
     /// <param name="scenario">What they do.</param>
-    /// <param name="ranksPerHost">How many ranks in a row believe that they share a host; 0 for all.</param>
+    /// <param name="hosts">Which ranks believe that they share a host: <c>all</c>, <c>2 each</c> in a row, or in turns on <c>2 hosts</c>.</param>
     /// <param name="options">Options of the program.</param>
-    public static async Task<MpiJob> RunAsync(string launcher, int ranks, string scenario, int ranksPerHost = 0, params string[] options)
+    public static async Task<MpiJob> RunAsync(string launcher, int ranks, string scenario, string hosts = "all", params string[] options)
     {
-        using var process = Start(launcher, ranks, ["mpi", scenario, $"{ranksPerHost}", .. options]);
+        using var process = Start(launcher, ranks, ["mpi", scenario, hosts, .. options]);
         try
         {
             var stop = TestContext.Current.CancellationToken;
             var (output, error) = (process.StandardOutput.ReadToEndAsync(stop), process.StandardError.ReadToEndAsync(stop));
             await process.WaitForExitAsync(stop);
-            return new MpiJob(process.ExitCode, Decoration.Replace(await output + await error, ""));
+            var ended = TimeProvider.System.GetUtcNow();
+            return new MpiJob(process.ExitCode, Decoration.Replace(await output + await error, ""), ended);
         }
         catch (OperationCanceledException)
         {

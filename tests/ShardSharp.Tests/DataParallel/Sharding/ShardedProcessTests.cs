@@ -24,7 +24,7 @@ public sealed partial class ShardedProcessTests
     {
         var threads = await SessionProcess.RunAsync($"shard --ranks {Ranks} --backend threads {sharding}");
         var processes = await SessionProcess.RunAsync($"shard --ranks {Ranks} {sharding}");
-        var job = await MpiJob.RunAsync("mpirun.openmpi", Ranks, "shard", 0, sharding.Split(' '));
+        var job = await MpiJob.RunAsync("mpirun.openmpi", Ranks, "shard", "all", sharding.Split(' '));
 
         RequireAgreement(threads.Output + threads.Error);
         RequireAgreement(processes.Output + processes.Error);
@@ -42,7 +42,7 @@ public sealed partial class ShardedProcessTests
     public async Task Two_hosts_train_as_one_rank_does(string launcher, string degree, string hierarchy)
     {
         var job = await MpiJob.RunAsync(
-            launcher, Ranks, "shard", ranksPerHost: 2, "--set", degree, "--set", hierarchy, "--set", "sdp_param_persistence_threshold=32");
+            launcher, Ranks, "shard", "2 each", "--set", degree, "--set", hierarchy, "--set", "sdp_param_persistence_threshold=32");
 
         RequireAgreement(job.Output);
     }
