@@ -23,6 +23,10 @@ internal static class SessionScenarios
                 Console.Error.WriteLine("done");
                 break;
 
+            case "shard":
+                ShardingScenario.Play(session);
+                break;
+
             case "throw" when isCulprit:
                 ReadBatch();
                 break;
