@@ -1,0 +1,51 @@
+using ShardSharp.HuggingFace.Layers;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace ShardSharp.HuggingFace.Architectures.Llama;
+
+/// <summary>Causal attention with rotary positions, and fewer heads for keys and values than for queries.</summary>
+internal sealed class DecoderAttention : nn.Module<Tensor, Tensor>
+{
+    [ComponentName(Name = "q_proj")]
+    private readonly Linear _query;
+
+    [ComponentName(Name = "k_proj")]
+    private readonly Linear _key;
+
+    [ComponentName(Name = "v_proj")]
+    private readonly Linear _value;
+
+    [ComponentName(Name = "o_proj")]
+    private readonly Linear _output;
+
+    private readonly HeadAttention _attention;
+    private readonly RotaryEmbedding _rotary;
+    private readonly int _headSize;
+
+    public DecoderAttention(DecoderSettings settings, RotaryEmbedding rotary, ModuleFactory factory)
+        : base(nameof(DecoderAttention))
+    {
+        (_rotary, _headSize) = (rotary, settings.HeadSize);
+        _attention = new HeadAttention { Dropout = settings.AttentionDropout };
+        var (queries, keys) = (settings.Heads * _headSize, settings.KeyHeads * _headSize);
+        _query = factory.Linear(settings.Hidden, queries, settings.HasInputBias);
+        _key = factory.Linear(settings.Hidden, keys, settings.HasInputBias);
+        _value = factory.Linear(settings.Hidden, keys, settings.HasInputBias);
+        _output = factory.Linear(queries, settings.Hidden, settings.HasOutputBias);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        var query = _rotary.Apply(Heads(_query.call(input)));
+        var key = _rotary.Apply(Heads(_key.call(input)));
+        var mixed = _attention.Run(query, key, Heads(_value.call(input)), training);
+        return _output.call(mixed).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>[batch, sequence, heads * size] as [batch, heads, sequence, size].</summary>
+    private Tensor Heads(Tensor projected) => projected.unflatten(2, -1, _headSize).transpose(1, 2);
+}
