@@ -48,7 +48,7 @@ public static class HuggingFaceModel
             RequireKnown(configuration, options.IgnoredKeys);
             var device = options.Device ?? CPU;
             ParameterSlots.Replace(model, (name, parameter) => weights.Read(name, parameter, type, device));
-            weights.RequireAllUsed(model);
+            weights.RequireAllUsed();
             model.eval();
             return model;
         }
@@ -72,15 +72,15 @@ public static class HuggingFaceModel
         {
             using var scope = NewDisposeScope();
             var stored = model.named_parameters()
-                .Select(named => KeyValuePair.Create(named.name, AsStored(model.Architecture, named.name, named.parameter)))
+                .Select(named => AsStored(model.Architecture, named.name, named.parameter))
                 .ToList();
             SafetensorsFolder.Write(partial, stored, new Dictionary<string, string> { ["format"] = "pt" }, largestFile);
             WriteConfiguration(model, stored[0].Value.dtype, Path.Combine(partial, ConfigurationFile));
         });
     }
 
-    private static Tensor AsStored(Architecture architecture, string name, Tensor parameter) =>
-        architecture.IsTransposed(name) ? parameter.t() : parameter;
+    private static KeyValuePair<string, Tensor> AsStored(Architecture architecture, string name, Tensor parameter) =>
+        KeyValuePair.Create(architecture.StoredNames(name)[0], architecture.IsTransposed(name) ? parameter.t() : parameter);
 
     private static void WriteConfiguration(LanguageModel model, ScalarType type, string path)
     {

@@ -22,8 +22,14 @@ internal abstract class Architecture
     /// <summary>Ends of the names of tensors in files that are no parameters: masks and tables that can be computed.</summary>
     public virtual IReadOnlyList<string> ComputedTensors => [".rotary_emb.inv_freq"];
 
-    /// <summary>The parameter that a head shares with the embedding where both are tied: the names of the head's and of the embedding's.</summary>
-    public abstract (string Head, string Embedding) Tied { get; }
+    /// <summary>Beginnings of the names of tensors in files that belong to other tasks than predicting tokens.</summary>
+    public virtual IReadOnlyList<string> ForeignTensors => [];
+
+    /// <summary>Names in files of parameters that are one with another where head and embedding are tied, and the others' names.</summary>
+    public abstract IReadOnlyDictionary<string, string> Tied { get; }
+
+    /// <summary>The names that files have for a parameter: the one that is saved, then older ones.</summary>
+    public virtual IReadOnlyList<string> StoredNames(string parameter) => [parameter];
 
     /// <summary>Whether files hold a parameter transposed.</summary>
     public virtual bool IsTransposed(string parameter) => false;

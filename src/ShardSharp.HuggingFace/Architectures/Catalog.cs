@@ -1,5 +1,9 @@
+using ShardSharp.HuggingFace.Architectures.Bert;
 using ShardSharp.HuggingFace.Architectures.Gpt2;
+using ShardSharp.HuggingFace.Architectures.GptJ;
+using ShardSharp.HuggingFace.Architectures.GptNeoX;
 using ShardSharp.HuggingFace.Architectures.Llama;
+using ShardSharp.HuggingFace.Architectures.Mixtral;
 using ShardSharp.HuggingFace.Configuration;
 
 namespace ShardSharp.HuggingFace.Architectures;
@@ -7,7 +11,11 @@ namespace ShardSharp.HuggingFace.Architectures;
 /// <summary>All kinds of models that can be loaded.</summary>
 internal static class Catalog
 {
-    private static readonly IReadOnlyList<Architecture> All = [new Gpt2Architecture(), new LlamaArchitecture()];
+    private static readonly IReadOnlyList<Architecture> All = 
+    [
+        new Gpt2Architecture(), new GptJArchitecture(), new GptNeoXArchitecture(), new LlamaArchitecture(), new MistralArchitecture(),
+        new MixtralArchitecture(), new Qwen2Architecture(), new Qwen3Architecture(), new BertArchitecture(), new RobertaArchitecture(),
+    ];
 
     /// <summary>The kind that a configuration names.</summary>
     /// <exception cref="UnsupportedModelException">It is not among these.</exception>

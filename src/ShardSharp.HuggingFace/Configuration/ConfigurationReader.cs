@@ -41,10 +41,13 @@ internal sealed class ConfigurationReader(string source, JsonObject values, stri
         { } value => throw Unsupported(key, value, "a whole number from 1"),
     };
 
-    /// <summary>A whole number of any sign; null where the key is absent or null.</summary>
-    public int? Integer(string key) => Value(key) switch
+    /// <summary>A whole number of at least one; null where the key is null, and the default of transformers where it is absent.</summary>
+    public int? CountOrNone(string key, int? absent) => values.ContainsKey(key) ? OptionalCount(key) : absent;
+
+    /// <summary>A whole number of any sign; null where the key is null, and the default of transformers where it is absent.</summary>
+    public int? Integer(string key, int? absent = null) => Value(key) switch
     {
-        null => null,
+        null => values.ContainsKey(key) ? null : absent,
         JsonValue value when value.TryGetValue(out int number) => number,
         var other => throw Invalid(key, other, "a whole number"),
     };

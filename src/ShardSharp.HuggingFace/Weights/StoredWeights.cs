@@ -57,13 +57,12 @@ internal sealed class StoredWeights : IDisposable
     /// Refuses files with tensors that the model has no parameter for: it would compute without them what it was not trained to. A head
     /// that repeats the embedding it is tied to is no such tensor.
     /// </summary>
-    /// <param name="model">The model, whose parameters have all been read.</param>
     /// <exception cref="UnsupportedModelException">There are others, or a head that differs from the embedding.</exception>
-    public void RequireAllUsed(LanguageModel model)
+    public void RequireAllUsed()
     {
-        var others = _files.Names.Where(name => !_used.Contains(name) && !IsComputed(name)).ToList();
-        if (others.Remove(_architecture.Tied.Head))
-            RequireEqualHead(model);
+        var others = _files.Names.Where(name => !_used.Contains(name) && !IsExpected(name)).ToList();
+        foreach (var (copy, original) in _architecture.Tied.Where(pair => others.Remove(pair.Key)))
+            RequireEqual(copy, original);
         if (others.Count > 0)
         {
             throw new UnsupportedModelException(
@@ -74,23 +73,33 @@ internal sealed class StoredWeights : IDisposable
 
     public void Dispose() => _files.Dispose();
 
-    private void RequireEqualHead(LanguageModel model)
+    private void RequireEqual(string copy, string original)
     {
         using var scope = NewDisposeScope();
-        var (head, embedding) = _architecture.Tied;
-        var tied = model.named_parameters().Single(named => named.name == embedding).parameter;
-        if (_files.FileOf(head).Read(head, tied.dtype).to(tied.device).ne(tied).any().item<bool>())
+        original = Bare(original);
+        if (Read(copy).ne(Read(original)).any().item<bool>())
         {
             throw new UnsupportedModelException(
-                $"{_files.Path}: {head} differs from {embedding}, but tie_word_embeddings of config.json says that they are one.");
+                $"{_files.Path}: {copy} differs from {original}, but tie_word_embeddings of config.json says that they are one.");
         }
+
+        Tensor Read(string name) => _files.FileOf(name).Read(name);
     }
 
-    private string StoredName(string name) => _isBare && name.StartsWith(_architecture.Prefix, StringComparison.Ordinal)
+    /// <summary>The name that these files have for a parameter; the one that is saved if they have none.</summary>
+    private string StoredName(string parameter)
+    {
+        var names = _architecture.StoredNames(parameter).Select(Bare).ToList();
+        return names.FirstOrDefault(_files.Contains) ?? names[0];
+    }
+
+    private string Bare(string name) => _isBare && name.StartsWith(_architecture.Prefix, StringComparison.Ordinal)
         ? name[_architecture.Prefix.Length..]
         : name;
 
-    private bool IsComputed(string name) => _architecture.ComputedTensors.Any(end => name.EndsWith(end, StringComparison.Ordinal));
+    private bool IsExpected(string name) =>
+        _architecture.ComputedTensors.Any(end => name.EndsWith(end, StringComparison.Ordinal))
+        || _architecture.ForeignTensors.Any(start => name.StartsWith(Bare(start), StringComparison.Ordinal));
 
     private static bool IsFloatingPoint(ScalarType? type) =>
         type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64;

@@ -14,7 +14,8 @@ internal sealed class Gpt2Architecture : Architecture
 
     public override string Prefix => "transformer.";
 
-    public override (string Head, string Embedding) Tied => ("lm_head.weight", "transformer.wte.weight");
+    public override IReadOnlyDictionary<string, string> Tied { get; } =
+        new Dictionary<string, string> { ["lm_head.weight"] = "transformer.wte.weight" };
 
     /// <summary>The triangles of the causal mask.</summary>
     public override IReadOnlyList<string> ComputedTensors => [".attn.bias", ".attn.masked_bias"];

@@ -55,7 +55,7 @@ internal sealed record Gpt2Settings
             Layers = configuration.Count("n_layer", 12),
             Heads = configuration.Count("n_head", 12),
             Inner = configuration.Count("n_inner", 4 * hidden),
-            Activation = ShardSharp.HuggingFace.Layers.Activation.Read(configuration, "activation_function", "gelu_new"),
+            Activation = HuggingFace.Layers.Activation.Read(configuration, "activation_function", "gelu_new"),
             NormEpsilon = configuration.Number("layer_norm_epsilon", 1e-5),
             EmbeddingDropout = configuration.Dropout("embd_pdrop", 0.1),
             AttentionDropout = configuration.Dropout("attn_pdrop", 0.1),

@@ -9,14 +9,15 @@ internal abstract class DecoderArchitecture : Architecture
 {
     public override string Prefix => "model.";
 
-    public override (string Head, string Embedding) Tied => ("lm_head.weight", "model.embed_tokens.weight");
+    public override IReadOnlyDictionary<string, string> Tied { get; } =
+        new Dictionary<string, string> { ["lm_head.weight"] = "model.embed_tokens.weight" };
 
     public override ModelTree Build(ConfigurationReader configuration, ModuleFactory factory)
     {
         var settings = ReadSettings(configuration);
         var rotary = new RotaryEmbedding(settings.Rotary);
         var tokens = factory.Embedding(settings.Vocabulary, settings.Hidden, settings.Padding);
-        var layers = Enumerable.Range(0, settings.Layers).Select(layer => new DecoderLayer(settings, rotary, factory)).ToArray();
+        var layers = Enumerable.Range(0, settings.Layers).Select(layer => new DecoderLayer(settings, layer, rotary, factory)).ToArray();
         var norm = factory.RootMeanSquareNorm(settings.Hidden, settings.NormEpsilon);
         var head = factory.Linear(settings.Hidden, settings.Vocabulary, bias: false);
         if (settings.IsTied)

@@ -17,15 +17,15 @@ internal sealed class DecoderLayer : nn.Module<Tensor, Tensor>
     private readonly RootMeanSquareNorm _feedForwardNorm;
 
     [ComponentName(Name = "mlp")]
-    private readonly GatedFeedForward _feedForward;
+    private readonly nn.Module<Tensor, Tensor> _feedForward;
 
-    public DecoderLayer(DecoderSettings settings, RotaryEmbedding rotary, ModuleFactory factory)
+    public DecoderLayer(DecoderSettings settings, int layer, RotaryEmbedding rotary, ModuleFactory factory)
         : base(nameof(DecoderLayer))
     {
         _attentionNorm = factory.RootMeanSquareNorm(settings.Hidden, settings.NormEpsilon);
-        _attention = new DecoderAttention(settings, rotary, factory);
+        _attention = new DecoderAttention(settings, layer, rotary, factory);
         _feedForwardNorm = factory.RootMeanSquareNorm(settings.Hidden, settings.NormEpsilon);
-        _feedForward = new GatedFeedForward(settings, factory);
+        _feedForward = settings.CreateFeedForward(settings, factory);
         RegisterComponents();
     }
 

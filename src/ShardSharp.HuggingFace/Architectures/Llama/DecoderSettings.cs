@@ -1,4 +1,5 @@
 using ShardSharp.HuggingFace.Configuration;
+using ShardSharp.HuggingFace.Layers;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Llama;
@@ -45,6 +46,16 @@ internal sealed record DecoderSettings
     /// <summary>Whether the feed-forward network has biases.</summary>
     public bool HasFeedForwardBias { get; init; }
 
+    /// <summary>Whether queries and keys are normalised, head by head, before they are turned.</summary>
+    public bool HasQueryKeyNorm { get; init; }
+
+    /// <summary>How many positions, its own included, each position of a layer sees; all earlier ones if null.</summary>
+    public Func<int, int?> Window { get; init; } = _ => null;
+
+    /// <summary>Makes the feed-forward network of a layer.</summary>
+    public Func<DecoderSettings, ModuleFactory, nn.Module<Tensor, Tensor>> CreateFeedForward { get; init; } =
+        (settings, factory) => new GatedFeedForward(settings, factory);
+
     /// <summary>Reads what the configurations of all of Llama's relatives have in common.</summary>
     /// <param name="configuration">The configuration.</param>
     /// <param name="defaults">The values of transformers for keys that are absent.</param>
@@ -52,8 +63,8 @@ internal sealed record DecoderSettings
     {
         var hidden = configuration.Count("hidden_size", 4096);
         var heads = configuration.Count("num_attention_heads", 32);
-        var keyHeads = configuration.Count("num_key_value_heads", defaults.KeyHeads ?? heads);
-        var headSize = configuration.OptionalCount("head_dim") ?? defaults.HeadSize ?? hidden / heads;
+        var keyHeads = configuration.CountOrNone("num_key_value_heads", defaults.KeyHeads) ?? heads;
+        var headSize = configuration.CountOrNone("head_dim", defaults.HeadSize) ?? hidden / heads;
         if (heads % keyHeads != 0)
             throw configuration.Inconsistent($"num_attention_heads {heads} is not a multiple of num_key_value_heads {keyHeads}");
         var positions = configuration.Count("max_position_embeddings", defaults.Positions);
@@ -66,7 +77,7 @@ internal sealed record DecoderSettings
             KeyHeads = keyHeads,
             HeadSize = headSize,
             Inner = configuration.Count("intermediate_size", defaults.Inner),
-            Activation = ShardSharp.HuggingFace.Layers.Activation.Read(configuration, "hidden_act", "silu"),
+            Activation = HuggingFace.Layers.Activation.Read(configuration, "hidden_act", "silu"),
             NormEpsilon = configuration.Number("rms_norm_eps", defaults.NormEpsilon),
             AttentionDropout = configuration.Dropout("attention_dropout", 0),
             Rotary = RotarySettings.Read(configuration, headSize, positions, defaults.Theta),
