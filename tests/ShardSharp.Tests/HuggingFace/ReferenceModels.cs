@@ -2,7 +2,7 @@ namespace ShardSharp.Tests.HuggingFace;
 
 /// <summary>
 /// The folders of tiny models with what transformers computes from them: those of tests/data/huggingface, and those of the folder that the
-/// environment variable SHARDSHARP_REFERENCE_MODELS names, for trying other seeds and sizes.
+/// environment variable HUGGINGFACE_REFERENCE_MODELS names, for trying other seeds and sizes.
 /// </summary>
 internal static class ReferenceModels
 {
@@ -19,7 +19,7 @@ internal static class ReferenceModels
     private static IEnumerable<string> Names()
     {
         var committed = Directory.EnumerateDirectories(Committed).Select(folder => Path.GetFileName(folder)!);
-        var others = Environment.GetEnvironmentVariable("SHARDSHARP_REFERENCE_MODELS") is { } elsewhere
+        var others = Environment.GetEnvironmentVariable("HUGGINGFACE_REFERENCE_MODELS") is { } elsewhere
             ? Directory.EnumerateDirectories(Path.GetFullPath(elsewhere))
             : [];
         return committed.Concat(others).Order(StringComparer.Ordinal);
