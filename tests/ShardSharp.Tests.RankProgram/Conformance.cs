@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace ShardSharp.Tests.Communication;
 
 /// <summary>What every backend owes its callers, as programs that every rank of a group runs.</summary>
-public static class Conformance
+public static partial class Conformance
 {
     /// <summary>Lengths around everything that matters: nothing, one element, uneven slices, the small path's limit, several chunks.</summary>
     private static readonly long[] Lengths = [0, 1, 3, 64, 1000, 8192, 8193, 131_072 + 5, 300_001];
@@ -15,8 +15,11 @@ public static class Conformance
     private static readonly long[] Shares = [0, 1, 3, 64, 1000, 8193, 70_001];
 
     /// <summary>The programs by name.</summary>
-    public static IReadOnlyDictionary<string, Action<ProcessGroup>> Programs { get; } = new Action<ProcessGroup>[]
-    {
+    public static IReadOnlyDictionary<string, Action<ProcessGroup>> Programs => OfTensors.Concat(OfSharedMemory)
+        .ToDictionary(program => program.Method.Name);
+
+    private static readonly Action<ProcessGroup>[] OfTensors =
+    [
         All_reduce_sums_in_rank_order,
         Large_tensors_take_many_steps,
         Large_shares_take_many_steps,
@@ -38,11 +41,8 @@ public static class Conformance
         Objects_travel,
         Numbers_reduce_without_tensors,
         Groups_split_and_work_side_by_side,
-        Memory_of_a_group_is_the_same_for_all_its_ranks,
-        Memory_of_a_part_is_its_own_and_outlives_whoever_leaves,
-        Memory_is_viewed_within_its_bounds,
         Overlapping_operations_of_random_sizes,
-    }.ToDictionary(program => program.Method.Name);
+    ];
 
     private static void All_reduce_sums_in_rank_order(ProcessGroup group)
     {
@@ -382,70 +382,6 @@ public static class Conformance
         nested.AllReduce(tensor);
         AssertSame(full(50_000, (float)members.Sum()), tensor);
         group.Barrier();
-    }
-
-    private static void Memory_of_a_group_is_the_same_for_all_its_ranks(ProcessGroup group)
-    {
-        var ranks = group.Size;
-        const long Share = 5000;
-        if (!group.SharesMemory)
-        {
-            Assert.Contains("cannot share memory", Assert.Throws<NotSupportedException>(() => group.AllocateShared(1)).Message);
-            return;
-        }
-
-        using var scope = NewDisposeScope();
-        using var memory = group.AllocateShared(Share * ranks * sizeof(float));
-        Assert.Equal(Share * ranks * sizeof(float), memory.Length);
-        var (whole, mine) = (memory.View(0, [ranks, Share], ScalarType.Float32), memory.View(group.Rank * Share * 4, [Share], ScalarType.Float32));
-        AssertSame(zeros(ranks, Share), whole);
-        group.Barrier();
-        mine.copy_(Noise(group.Rank, Share));
-        group.Barrier();
-        AssertSame(cat([.. Enumerable.Range(0, ranks).Select(rank => Noise(rank, Share))]), whole.view(-1));
-        group.Barrier();
-    }
-
-    private static void Memory_of_a_part_is_its_own_and_outlives_whoever_leaves(ProcessGroup group)
-    {
-        if (!group.SharesMemory)
-            return;
-        using var part = group.Split("parity", group.Size == 1
-            ? [[0]]
-            : [.. Enumerable.Range(0, 2).Select(odd => Enumerable.Range(0, group.Size).Where(rank => rank % 2 == odd).ToArray())]);
-        SharedMemory first = part.AllocateShared(1), second = part.AllocateShared(100_000);
-        first.Dispose();
-        first.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => first.Address);
-        using (var elements = second.View(80_000, [10], ScalarType.Int64))
-        {
-            if (part.Rank == 0)
-                elements.fill_(group.Rank + 1);
-            part.Barrier();
-            AssertSame(full(10, (group.Rank % 2) + 1, ScalarType.Int64), elements);
-            part.Barrier();
-            if (part.Rank == 0)
-                second.Dispose();
-            else
-                AssertSame(full(10, (group.Rank % 2) + 1, ScalarType.Int64), elements);
-        }
-
-        second.Dispose();
-    }
-
-    private static void Memory_is_viewed_within_its_bounds(ProcessGroup group)
-    {
-        if (!group.SharesMemory)
-            return;
-        Assert.Throws<ArgumentOutOfRangeException>(() => group.AllocateShared(0));
-        using var memory = group.AllocateShared(1024);
-        using var last = memory.View(1020, [1], ScalarType.Float32);
-        using var none = memory.View(1024, [3, 0], ScalarType.Float32);
-        Assert.Equal([3, 0], none.shape);
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(1020, [2], ScalarType.Float32));
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(-4, [1], ScalarType.Float32));
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(0, [-1], ScalarType.Float32));
-        Assert.Throws<ArgumentException>(() => memory.View(2, [1], ScalarType.Float32));
     }
 
     private static void Overlapping_operations_of_random_sizes(ProcessGroup group)

@@ -7,7 +7,8 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
 {
     public override bool SharesMemory => true;
 
-    private protected override SharedMemory Share(long bytes, CallSite site) => new(new ProcessMemoryRegion(bytes).Share(), bytes);
+    private protected override SharedMemory Share(long bytes, CallSite site) => 
+        new(new ProcessMemoryRegion(bytes).Share(), bytes, number: 1, GlobalRanks, registry: null);
 
     private protected override unsafe void Execute(in CollectiveCall call)
     {
