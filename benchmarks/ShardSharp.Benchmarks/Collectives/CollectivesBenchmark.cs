@@ -14,18 +14,41 @@ internal sealed class CollectivesBenchmark(ICollectives ranks, string backend, C
     /// <param name="create">Gives the tensors of a size, made in a dispose scope of its own.</param>
     public IEnumerable<CollectiveResult> Run(Func<int, BenchmarkTensors> create)
     {
+        using (NewDisposeScope())
+            LetCompile([.. Operations(create(plan.Kibibytes.Min())).Select(operation => operation.Call)]);
         foreach (var kib in plan.Kibibytes)
         {
             using var scope = NewDisposeScope();
-            var tensors = create(kib);
+            foreach (var (name, call) in Operations(create(kib)))
+                yield return Time(name, kib, call);
+        }
+    }
 
-            // Sums of sums soon are infinite, which adds as fast as any other number.
-            yield return Time("all_reduce", kib, () => ranks.AllReduce(tensors.Whole));
-            yield return Time("all_gather", kib, () => ranks.AllGather(tensors.Gathered, tensors.Mine));
-            yield return Time("reduce_scatter", kib, () => ranks.ReduceScatter(tensors.Reduced, tensors.Shares));
-            yield return Time("all_to_all", kib, () => ranks.AllToAll(tensors.Received, tensors.Shares));
-            if (ranks.Size > 1)
-                yield return Time("send_recv", kib, () => SendAndReceive(tensors.Whole));
+    private IEnumerable<(string Name, Action Call)> Operations(BenchmarkTensors tensors)
+    {
+        // Sums of sums soon are infinite, which adds as fast as any other number.
+        yield return ("all_reduce", () => ranks.AllReduce(tensors.Whole));
+        yield return ("all_gather", () => ranks.AllGather(tensors.Gathered, tensors.Mine));
+        yield return ("reduce_scatter", () => ranks.ReduceScatter(tensors.Reduced, tensors.Shares));
+        yield return ("all_to_all", () => ranks.AllToAll(tensors.Received, tensors.Shares));
+        if (ranks.Size > 1)
+            yield return ("send_recv", () => SendAndReceive(tensors.Whole));
+    }
+
+    /// <summary>
+    /// .NET compiles with its best effort what has been called often, in the background, once nothing new has been called for 100 ms; twice,
+    /// the second time from what it observed after the first.
+    /// </summary>
+    private void LetCompile(IReadOnlyList<Action> calls)
+    {
+        const int Rounds = 8;
+        const int CallsAtOnce = 200;
+        using var never = new ManualResetEventSlim();
+        for (var round = 0; round < Rounds; round++)
+        {
+            foreach (var call in calls)
+                Repeat(call, CallsAtOnce);
+            never.Wait(TimeSpan.FromMilliseconds(200));
         }
     }
 
@@ -40,10 +63,9 @@ internal sealed class CollectivesBenchmark(ICollectives ranks, string backend, C
 
     private CollectiveResult Time(string operation, int kib, Action call)
     {
-        // The first calls touch fresh memory; some hundred later the compiler has seen what is worth its best effort.
+        // The first calls touch fresh memory; the next tell how many fit into the time.
         Repeat(call, 3);
         var once = Repeat(call, 3).Max();
-        Repeat(call, Calls(once, plan.Seconds / 2, atLeast: 0));
         return CollectiveResult.Of(backend, ranks.Size, operation, kib, Median.Of(Repeat(call, Calls(once, plan.Seconds, atLeast: 5))));
     }
 
