@@ -18,14 +18,14 @@ public abstract partial class ProcessGroup
     public void Broadcast(ReadOnlySpan<Tensor> tensors, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         using var lease = TensorLease.Of(tensors, written: Rank != root, outlive: false);
-        Run(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)));
+        Run(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)) with { Shape = lease.Shape });
     }
 
     /// <inheritdoc cref="Broadcast(Tensor, int, string, int)"/>
     public Work BroadcastAsync(Tensor tensor, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         var lease = TensorLease.Of([tensor], written: Rank != root, outlive: true);
-        return Start(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)), lease);
+        return Start(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)) with { Shape = lease.Shape }, lease);
     }
 
     /// <summary>Combines the ranks' tensors element by element and leaves the result in the root's tensor.</summary>
@@ -83,7 +83,10 @@ public abstract partial class ProcessGroup
         RequireMember(root, nameof(root));
         ElementTypes.RequireReducible(lease.ElementType, operation);
         return new CollectiveCall(
-            CollectiveKind.Reduce, lease.ElementType, lease.Memory, Rank == root ? lease.Memory : default, operation, root, site);
+            CollectiveKind.Reduce, lease.ElementType, lease.Memory, Rank == root ? lease.Memory : default, operation, root, site)
+        {
+            Shape = lease.Shape,
+        };
     }
 
     private void RequireMember(int rank, string name)

@@ -28,7 +28,10 @@ public abstract partial class ProcessGroup
             ElementTypes.RequireReducible(given, operation);
         return new CollectiveCall(
             kind, given, holdsAll || kind == CollectiveKind.Gather ? input.Memory : default,
-            holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site);
+            holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site)
+        {
+            Shape = input.Shape.Tensors > 0 ? input.Shape : output.Shape,
+        };
     }
 
     private void RequireSharesOf(long outputBytes, long inputBytes, ScalarType type)

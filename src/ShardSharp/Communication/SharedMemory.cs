@@ -33,6 +33,9 @@ public sealed unsafe class SharedMemory : IDisposable
         registry?.Add(this);
     }
 
+    /// <summary>Memory that this rank has for itself.</summary>
+    internal static SharedMemory Private(long bytes) => new(new ProcessMemoryRegion(bytes).Share(), bytes, number: 1, globalRanks: [], registry: null);
+
     /// <summary>Address of the first byte in this process, at the start of a page; it differs between processes.</summary>
     /// <exception cref="ObjectDisposedException">The memory has been disposed.</exception>
     public nint Address
@@ -95,6 +98,9 @@ public sealed unsafe class SharedMemory : IDisposable
             throw new ArgumentException($"Elements of {type} begin at multiples of {size} bytes; byte {offset} is none.", nameof(offset));
         return TensorMemory.FromPointer(Address + (nint)offset, shape, type);
     }
+
+    /// <summary>Gives the pages that lie within a range of private memory back to the system; what is read there next are zeros.</summary>
+    internal void Discard(long offset, long length) => PageMemory.Discard((byte*)Address + offset, length);
 
     /// <summary>Lets go of the memory in this rank; the other ranks keep it.</summary>
     public void Dispose()

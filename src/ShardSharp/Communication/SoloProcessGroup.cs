@@ -1,5 +1,3 @@
-using ShardSharp.Communication.Local;
-
 namespace ShardSharp.Communication;
 
 /// <summary>A group of one rank: every collective is a copy from input to output.</summary>
@@ -7,8 +5,9 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
 {
     public override bool SharesMemory => true;
 
-    private protected override SharedMemory Share(long bytes, CallSite site) => 
-        new(new ProcessMemoryRegion(bytes).Share(), bytes, number: 1, GlobalRanks, registry: null);
+    internal override long? BufferBytes => 0;
+
+    private protected override SharedMemory Share(long bytes, CallSite site) => SharedMemory.Private(bytes);
 
     private protected override unsafe void Execute(in CollectiveCall call)
     {
@@ -19,7 +18,7 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
     }
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine) => new SoloProcessGroup(name, GlobalRanks[0]);
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site) => new SoloProcessGroup(name, GlobalRanks[0]);
 
     private protected override void Leave()
     {

@@ -17,6 +17,9 @@ internal readonly struct TensorLease : IDisposable
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
 
+    /// <summary>Their shape.</summary>
+    public TensorShape Shape { get; private init; }
+
     /// <summary>Element type of the tensors.</summary>
     public ScalarType ElementType { get; }
 
@@ -47,7 +50,7 @@ internal readonly struct TensorLease : IDisposable
         }
 
         var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, type, copies, memory, written) { Outlives = outlive };
+        return new TensorLease(held, type, copies, memory, written) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
     }
 
     private bool Outlives { get; init; }

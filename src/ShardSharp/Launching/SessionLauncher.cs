@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Communication.Hierarchical;
 using ShardSharp.Communication.Local;
@@ -17,9 +18,11 @@ internal sealed class SessionLauncher
     private readonly LoadedConfiguration _loaded;
     private readonly RunTerms _terms;
     private readonly int _restarts;
+    private readonly CallSite _site;
 
-    public SessionLauncher(string[] arguments, Action<Session> program, ParallelConfiguration? defaults)
+    public SessionLauncher(string[] arguments, Action<Session> program, ParallelConfiguration? defaults, CallSite site)
     {
+        _site = site;
         _program = session =>
         {
             program(session);
@@ -57,7 +60,7 @@ internal sealed class SessionLauncher
     {
         PrepareProcess(localRanks: 1);
         return new RankProgram(0, _program, failures: null, binding: null).Run(
-            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()) { RestartCount = _restarts });
+            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock(), _site) { RestartCount = _restarts });
     }
 
     private int RunThreads()
@@ -75,7 +78,7 @@ internal sealed class SessionLauncher
         };
         var outcome = launcher.Run(rank =>
         {
-            using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction);
+            using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction, _site);
             _program(session);
         });
         LaunchConsole.OfThisProcess().ReportAsync(outcome.Report()).GetAwaiter().GetResult();
@@ -112,18 +115,19 @@ internal sealed class SessionLauncher
             return JoinThroughMpi(cluster);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
         return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
-            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()) { RestartCount = _restarts });
+            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock(), _site) { RestartCount = _restarts });
     }
 
     private int JoinThroughMpi(ClusterEnvironment cluster)
     {
         var isMpich = cluster.Launcher is RankLauncher.Hydra or RankLauncher.Mvapich;
         var world = MpiRendezvous.Join(cluster.Rank, cluster.WorldSize, cluster.LocalSize, isMpich, _terms);
+        using var told = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => world.ToldToEnd(Console.Error.WriteLine));
         var exitCode = new RankProgram(cluster.Rank, _program, world, binding: null).Run(() =>
         {
             var host = Environment.GetEnvironmentVariable(RankVariables.Host) ?? Environment.MachineName;
-            var group = HostRendezvous.Join(world, host, _terms);
-            return new Session(_loaded, group, (cluster.LocalRank, cluster.LocalSize), new Lock());
+            var group = HostRendezvous.Join(world, host, _site);
+            return new Session(_loaded, group, (cluster.LocalRank, cluster.LocalSize), new Lock(), _site);
         });
 
         // Where a rank failed the next call does not return.

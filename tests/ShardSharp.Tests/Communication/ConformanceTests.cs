@@ -23,5 +23,5 @@ public sealed class ConformanceTests
     [Theory]
     [MemberData(nameof(Delayed))]
     public void Delays_change_nothing(RankBackend backend, string program) =>
-        RankHarness.Run(3, Conformance.Programs[program], new RankHarnessOptions { Backend = backend, DelaySeed = 11 });
+        RankHarness.Run(3, Conformance.Programs[program], new RankHarnessOptions { Backend = backend, Delays = new DelayInjection(11) });
 }

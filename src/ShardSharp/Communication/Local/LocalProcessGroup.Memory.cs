@@ -2,7 +2,7 @@ namespace ShardSharp.Communication.Local;
 
 internal sealed unsafe partial class LocalProcessGroup
 {
-    public override bool SharesMemory => true;
+    public override bool SharesMemory => _world.SharesMemory;
 
     private protected override SharedMemory Share(long bytes, CallSite site)
     {

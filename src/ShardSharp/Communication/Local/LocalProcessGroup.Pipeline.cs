@@ -28,12 +28,13 @@ internal sealed unsafe partial class LocalProcessGroup
 
     private int _firstTurn;
     private bool _inBackground;
+    private bool _isPart;
 
     /// <summary>Runs a collective: in the ranks' own buffers where all can reach them, else through slots.</summary>
     private void Run<TCollective>(TCollective collective, in CollectiveCall call)
         where TCollective : struct, IStagedCollective
     {
-        _inBackground = call.InBackground;
+        (_inBackground, _isPart) = (call.InBackground, call.IsPart);
         if (Announce(call))
         {
             Synchronise();
@@ -64,8 +65,10 @@ internal sealed unsafe partial class LocalProcessGroup
             _world.Disturb?.Invoke();
             if (step < chunks)
                 collective.Publish(step);
+            _world.Disturb?.Invoke();
             if (step >= 1 && step - 1 < chunks)
                 collective.Combine(step - 1);
+            _world.Disturb?.Invoke();
             if (step >= 2 && TCollective.FetchesResults)
                 collective.Fetch(step - 2);
             if (step < chunks + stages - 1)
@@ -92,7 +95,7 @@ internal sealed unsafe partial class LocalProcessGroup
         }
 
         // Whoever had come while another was awaited is not waited for, so the last one awaited is the last to come.
-        if (asleep > 0)
+        if (asleep > 0 && !_isPart)
             _world.Blame(GlobalRanks[last], asleep);
     }
 

@@ -1,11 +1,12 @@
 using System.IO.MemoryMappedFiles;
+using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Local;
 
 /// <summary>Memory that processes share: an anonymous file that has no name anywhere and vanishes with its last user.</summary>
-internal sealed unsafe class SharedMemoryRegion : MemoryRegion
+internal sealed unsafe partial class SharedMemoryRegion : MemoryRegion
 {
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
@@ -24,6 +25,9 @@ internal sealed unsafe class SharedMemoryRegion : MemoryRegion
 
     public override byte* Address { get; }
 
+    [GeneratedRegex("^/proc/[0-9]{1,10}/fd/[0-9]{1,10}$", RegexOptions.CultureInvariant)]
+    private static partial Regex PathForm { get; }
+
     /// <summary>Where another process of the same user opens this region; valid until <see cref="CloseHandle"/>.</summary>
     public string Path => $"/proc/{Environment.ProcessId}/fd/{_handle.DangerousGetHandle()}";
 
@@ -39,9 +43,20 @@ internal sealed unsafe class SharedMemoryRegion : MemoryRegion
     }
 
     /// <summary>Opens another rank's region.</summary>
+    /// <exception cref="IOException">There is no such region: nothing else is opened, let alone written to, whatever the path says.</exception>
     public static SharedMemoryRegion Open(string path, long length)
     {
-        var region = new SharedMemoryRegion(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite), length);
+        if (!PathForm.IsMatch(path) || File.ResolveLinkTarget(path, returnFinalTarget: false)?.FullName.StartsWith("/memfd:", StringComparison.Ordinal) != true)
+            throw new IOException($"'{path}' is no memory of a process.");
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        if (RandomAccess.GetLength(handle) != length)
+        {
+            var found = RandomAccess.GetLength(handle);
+            handle.Dispose();
+            throw new IOException($"The memory {path} has {found} bytes instead of {length}.");
+        }
+
+        var region = new SharedMemoryRegion(handle, length);
         region.CloseHandle();
         return region;
     }

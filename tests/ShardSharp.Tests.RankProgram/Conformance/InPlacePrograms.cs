@@ -1,24 +1,12 @@
 using ShardSharp.Communication;
-using Xunit;
+using static ShardSharp.Tests.Communication.ConformanceData;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Communication;
 
-/// <summary>Memory that the ranks of a group share, and collectives of tensors that lie in it.</summary>
-public static partial class Conformance
+/// <summary>Collectives of tensors that lie in memory of the group, on all ranks or on some.</summary>
+internal static class InPlacePrograms
 {
-    private static readonly Action<ProcessGroup>[] OfSharedMemory =
-    [
-        Memory_of_a_group_is_the_same_for_all_its_ranks,
-        Memory_of_a_part_is_its_own_and_outlives_whoever_leaves,
-        Memory_is_viewed_within_its_bounds,
-        Reductions_of_tensors_in_shared_memory_have_the_same_bits,
-        Data_in_shared_memory_travels_like_any_other,
-        Shares_that_lie_where_they_belong_are_gathered_in_place,
-        Ranks_whose_tensors_lie_elsewhere_get_the_same_results,
-        A_part_uses_memory_of_the_whole_in_place,
-    ];
-
     /// <summary>Where the tensors of a rank lie in a test.</summary>
     private enum Placement
     {
@@ -28,69 +16,7 @@ public static partial class Conformance
         TwoMemories,
     }
 
-    private static void Memory_of_a_group_is_the_same_for_all_its_ranks(ProcessGroup group)
-    {
-        var ranks = group.Size;
-        const long Share = 5000;
-        if (!group.SharesMemory)
-        {
-            Assert.Contains("cannot share memory", Assert.Throws<NotSupportedException>(() => group.AllocateShared(1)).Message);
-            return;
-        }
-
-        using var scope = NewDisposeScope();
-        using var memory = group.AllocateShared(Share * ranks * sizeof(float));
-        Assert.Equal(Share * ranks * sizeof(float), memory.Length);
-        var (whole, mine) = (memory.View(0, [ranks, Share], ScalarType.Float32), memory.View(group.Rank * Share * 4, [Share], ScalarType.Float32));
-        AssertSame(zeros(ranks, Share), whole);
-        group.Barrier();
-        mine.copy_(Noise(group.Rank, Share));
-        group.Barrier();
-        AssertSame(cat([.. Enumerable.Range(0, ranks).Select(rank => Noise(rank, Share))]), whole.view(-1));
-        group.Barrier();
-    }
-
-    private static void Memory_of_a_part_is_its_own_and_outlives_whoever_leaves(ProcessGroup group)
-    {
-        if (!group.SharesMemory)
-            return;
-        using var part = group.Split("parity", Parities(group.Size));
-        SharedMemory first = part.AllocateShared(1), second = part.AllocateShared(100_000);
-        first.Dispose();
-        first.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => first.Address);
-        using (var elements = second.View(80_000, [10], ScalarType.Int64))
-        {
-            if (part.Rank == 0)
-                elements.fill_(group.Rank + 1);
-            part.Barrier();
-            AssertSame(full(10, (group.Rank % 2) + 1, ScalarType.Int64), elements);
-            part.Barrier();
-            if (part.Rank == 0)
-                second.Dispose();
-            else
-                AssertSame(full(10, (group.Rank % 2) + 1, ScalarType.Int64), elements);
-        }
-
-        second.Dispose();
-    }
-
-    private static void Memory_is_viewed_within_its_bounds(ProcessGroup group)
-    {
-        if (!group.SharesMemory)
-            return;
-        Assert.Throws<ArgumentOutOfRangeException>(() => group.AllocateShared(0));
-        using var memory = group.AllocateShared(1024);
-        using var last = memory.View(1020, [1], ScalarType.Float32);
-        using var none = memory.View(1024, [3, 0], ScalarType.Float32);
-        Assert.Equal([3, 0], none.shape);
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(1020, [2], ScalarType.Float32));
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(-4, [1], ScalarType.Float32));
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory.View(0, [-1], ScalarType.Float32));
-        Assert.Throws<ArgumentException>(() => memory.View(2, [1], ScalarType.Float32));
-    }
-
-    private static void Reductions_of_tensors_in_shared_memory_have_the_same_bits(ProcessGroup group)
+    public static void Reductions_of_tensors_in_shared_memory_have_the_same_bits(ProcessGroup group)
     {
         if (!group.SharesMemory)
             return;
@@ -122,7 +48,7 @@ public static partial class Conformance
         }
     }
 
-    private static void Data_in_shared_memory_travels_like_any_other(ProcessGroup group)
+    public static void Data_in_shared_memory_travels_like_any_other(ProcessGroup group)
     {
         if (!group.SharesMemory)
             return;
@@ -159,7 +85,7 @@ public static partial class Conformance
         }
     }
 
-    private static void Shares_that_lie_where_they_belong_are_gathered_in_place(ProcessGroup group)
+    public static void Shares_that_lie_where_they_belong_are_gathered_in_place(ProcessGroup group)
     {
         if (!group.SharesMemory)
             return;
@@ -184,7 +110,7 @@ public static partial class Conformance
         }
     }
 
-    private static void Ranks_whose_tensors_lie_elsewhere_get_the_same_results(ProcessGroup group)
+    public static void Ranks_whose_tensors_lie_elsewhere_get_the_same_results(ProcessGroup group)
     {
         if (!group.SharesMemory)
             return;
@@ -214,7 +140,7 @@ public static partial class Conformance
         }
     }
 
-    private static void A_part_uses_memory_of_the_whole_in_place(ProcessGroup group)
+    public static void A_part_uses_memory_of_the_whole_in_place(ProcessGroup group)
     {
         if (!group.SharesMemory)
             return;
