@@ -11,8 +11,8 @@ internal readonly struct TensorLease : IDisposable
     private readonly Tensor[] _tensors;
     private readonly bool _writeBack;
 
-    private TensorLease(Tensor[] tensors, List<(Tensor, Tensor)>? copies, FlatBuffer memory, bool writeBack) =>
-        (_tensors, _copies, Memory, _writeBack) = (tensors, copies, memory, writeBack);
+    private TensorLease(Tensor[] tensors, ScalarType type, List<(Tensor, Tensor)>? copies, FlatBuffer memory, bool writeBack) =>
+        (_tensors, ElementType, _copies, Memory, _writeBack) = (tensors, type, copies, memory, writeBack);
 
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
@@ -21,7 +21,7 @@ internal readonly struct TensorLease : IDisposable
     public TensorShape Shape { get; private init; }
 
     /// <summary>Element type of the tensors.</summary>
-    public ScalarType ElementType => _tensors.Length == 0 ? ScalarType.Byte : _tensors[0].dtype;
+    public ScalarType ElementType { get; }
 
     /// <param name="tensors">CPU tensors of one element type, of any strides.</param>
     /// <param name="written">Whether the operation writes to them, so that a strided tensor gets its result copied back.</param>
@@ -29,25 +29,28 @@ internal readonly struct TensorLease : IDisposable
     public static unsafe TensorLease Of(ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
     {
         var held = new Tensor[tensors.Length];
+        var type = ScalarType.Byte;
         List<(Tensor, Tensor)>? copies = null;
         var pieces = tensors.Length <= 64 ? stackalloc (nint, long)[tensors.Length] : new (nint, long)[tensors.Length];
         for (var i = 0; i < tensors.Length; i++)
         {
-            Require(tensors[i], tensors[0].dtype);
+            var facts = TensorMemory.FactsOf(tensors[i]);
+            type = i == 0 ? facts.Type : type;
+            Require(tensors[i], facts, type);
             var tensor = outlive ? tensors[i].alias().DetachFromDisposeScope() : tensors[i];
             held[i] = tensor;
-            if (!tensor.is_contiguous())
+            if (!facts.IsContiguous)
             {
                 var dense = tensor.contiguous().DetachFromDisposeScope();
                 (copies ??= []).Add((tensor, dense));
                 tensor = dense;
             }
 
-            pieces[i] = (TensorMemory.DataPointer(tensor), tensor.numel() * ElementTypes.SizeOf(tensor.dtype));
+            pieces[i] = (TensorMemory.DataPointer(tensor), facts.Elements * ElementTypes.SizeOf(type));
         }
 
         var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, copies, memory, written) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
+        return new TensorLease(held, type, copies, memory, written) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
     }
 
     private bool Outlives { get; init; }
@@ -76,13 +79,13 @@ internal readonly struct TensorLease : IDisposable
         GC.KeepAlive(_tensors);
     }
 
-    private static void Require(Tensor tensor, ScalarType elementType)
+    private static void Require(Tensor tensor, in TensorFacts facts, ScalarType elementType)
     {
-        if (tensor.device_type != DeviceType.CPU)
+        if (facts.Device != DeviceType.CPU)
             throw new NotSupportedException($"A tensor on {tensor.device} was given; this backend communicates CPU tensors. Use tensor.cpu().");
-        if (tensor.is_sparse)
+        if (!facts.IsStrided)
             throw new NotSupportedException("A sparse tensor was given; communication needs dense tensors. Use tensor.to_dense().");
-        if (tensor.dtype != elementType)
-            throw new ArgumentException($"Tensors of one operation must share an element type; found {elementType} and {tensor.dtype}.");
+        if (facts.Type != elementType)
+            throw new ArgumentException($"Tensors of one operation must share an element type; found {elementType} and {facts.Type}.");
     }
 }
