@@ -2,6 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
+using ShardSharp.Planning;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -31,6 +32,7 @@ public abstract class DistributedModel : IDisposable
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
+        Prediction = Predict(module, configuration, groups.Shard);
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
@@ -113,10 +115,6 @@ public abstract class DistributedModel : IDisposable
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
     internal bool HasOwnGradients { get; private set; }
 
-    internal ProcessGroup? Shards => _engine.Shards;
-
-    internal double? GradientClipping => Configuration.ShardedGradientClipping;
-
     internal bool IsDisposed { get; private set; }
 
     /// <summary>What steps take for a time.</summary>
@@ -128,8 +126,12 @@ public abstract class DistributedModel : IDisposable
     /// <summary>What this rank holds of the model now.</summary>
     internal HeldState Held => _engine.Held;
 
-    /// <summary>The module with whole parameters.</summary>
-    internal nn.Module Whole => Root;
+    /// <summary>What this rank will hold of the model.</summary>
+    internal StatePrediction Prediction { get; }
+
+    internal ProcessGroup? Shards => _engine.Shards;
+
+    internal double? GradientClipping => Configuration.ShardedGradientClipping;
 
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
@@ -218,6 +220,17 @@ public abstract class DistributedModel : IDisposable
                 $"A step needs the loss as a single number that depends on the model's parameters; it got shape [{string.Join(", ", value.shape)}]"
                 + $"{(value.requires_grad ? "" : " without a gradient function")}.");
         }
+    }
+
+    private static StatePrediction Predict(nn.Module module, ParallelConfiguration configuration, ProcessGroup shard)
+    {
+        var compute = PrecisionPolicy.Of(configuration)?.Compute;
+        if (!configuration.ShardsState)
+            return new StatePrediction(module, shards: 1, wholeBelow: 0, compute);
+        var wholeBelow = shard.SharesMemory ? 0
+            : configuration.ReleasesParameters ? configuration.ShardedPersistenceThreshold
+            : long.MaxValue;
+        return new StatePrediction(module, shard.Size, wholeBelow, compute);
     }
 
     private sealed class Accumulation : IDisposable

@@ -19,15 +19,13 @@ public sealed partial class Session
         _models.RemoveAll(model => model.IsDisposed);
         _optimizers.RemoveAll(optimizer => optimizer.IsDisposed);
         var held = _models.Aggregate(default(DataParallel.HeldState), (sum, model) => sum + model.Held);
-        var mixed = Configuration.IsMixedPrecision;
-        var shards = Configuration.ShardsState ? Groups.Shard.Size : 1;
         var (proportionalSet, sharedMemory) = OperatingSystem.IsLinux() ? ProcessMemory.ProportionalSet : default;
         return new MemoryReport
         {
             Rank = Rank,
-            Parameters = new(_models.Sum(model => StatePrediction.Parameters(model.Whole, shards, mixed)), held.Parameters),
-            Gradients = new(_models.Sum(model => StatePrediction.Gradients(model.Whole, shards, mixed)), held.Gradients),
-            OptimizerState = new(SumOver(StatePrediction.OptimizerState), SumOver(OptimizerStateSize.Of)),
+            Parameters = new(_models.Sum(model => model.Prediction.Parameters), held.Parameters),
+            Gradients = new(_models.Sum(model => model.Prediction.Gradients), held.Gradients),
+            OptimizerState = new(SumOver(OptimizerStatePrediction.Of), SumOver(OptimizerStateSize.Of)),
             Activations = new(null, TensorAllocator.Install() ? _models.Max(model => model.StepMemory.Activations) : null),
             CommunicationBuffers = new(
                 BufferBytes(),

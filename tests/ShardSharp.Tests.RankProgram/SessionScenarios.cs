@@ -27,6 +27,10 @@ internal static class SessionScenarios
                 ReadBatch();
                 break;
 
+            case "exhaust-memory" when isCulprit:
+                torch.empty(1L << 46).Dispose();
+                break;
+
             case "throw-and-tidy-up":
                 try
                 {

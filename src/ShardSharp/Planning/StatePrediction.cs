@@ -1,43 +1,38 @@
+using ShardSharp.Communication;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Planning;
 
-/// <summary>What the state of a model takes on each rank, from its shapes and types, the sharding degree and the kind of optimizer alone.</summary>
-internal static class StatePrediction
+/// <summary>What a model takes on each rank, from its shapes and types and the sharding degree alone.</summary>
+internal sealed class StatePrediction
 {
-    /// <summary>Bytes of parameters.</summary>
-    /// <param name="module">The model, with whole parameters.</param>
-    /// <param name="shards">Ranks that share one copy of them.</param>
-    /// <param name="mixed">Whether there are float32 masters of them, whose gradients are float32 as well.</param>
-    public static long Parameters(nn.Module module, int shards, bool mixed) =>
-        module.parameters().Sum(parameter => BytesOf(parameter) + (mixed ? MasterBytesOf(parameter) : 0)) / shards;
+    private readonly (Parameter Parameter, long Elements, long Bytes)[] _parameters;
+    private readonly int _shards;
+    private readonly long _wholeBelow;
+    private readonly bool _hasMasters;
+
+    /// <param name="module">The model before it is sharded.</param>
+    /// <param name="shards">Ranks that share one copy of it.</param>
+    /// <param name="wholeBelow">Parameters with fewer elements stay whole on each rank.</param>
+    /// <param name="compute">The type of mixed precision, which keeps float32 masters, whose gradients are float32 as well; null without.</param>
+    public StatePrediction(nn.Module module, int shards, long wholeBelow, ScalarType? compute)
+    {
+        (_shards, _wholeBelow, _hasMasters) = (shards, wholeBelow, compute is not null);
+        _parameters =
+        [
+            .. module.parameters().Select(parameter =>
+                (parameter, parameter.numel(), parameter.numel() * (compute is { } type ? ElementTypes.SizeOf(type) : parameter.element_size()))),
+        ];
+    }
+
+    /// <summary>Bytes of parameters between steps.</summary>
+    public long Parameters => _parameters.Sum(each =>
+        (each.Elements < _wholeBelow ? each.Bytes : each.Bytes / _shards) + (_hasMasters ? MasterBytes(each.Elements) : 0));
 
     /// <summary>Bytes of gradients after a step.</summary>
-    /// <inheritdoc cref="Parameters"/>
-    public static long Gradients(nn.Module module, int shards, bool mixed) =>
-        module.parameters().Where(parameter => parameter.requires_grad).Sum(mixed ? MasterBytesOf : BytesOf) / shards;
+    public long Gradients => _parameters.Where(each => each.Parameter.requires_grad)
+        .Sum(each => _hasMasters ? MasterBytes(each.Elements) : each.Bytes / _shards);
 
-    /// <summary>Bytes of an optimizer's state; null for a kind that is not known here.</summary>
-    /// <param name="optimizer">An optimizer over what this rank updates.</param>
-    public static long? OptimizerState(optim.Optimizer optimizer) =>
-        TensorsPerParameter(optimizer) is { } tensors ? tensors * optimizer.parameters().Sum(BytesOf) : null;
-
-    /// <summary>How many tensors of a parameter's size TorchSharp's optimizers keep for it.</summary>
-    private static int? TensorsPerParameter(optim.Optimizer optimizer) => optimizer switch
-    {
-        Adam => HasAny<Adam.Options>(optimizer, options => options.amsgrad == true) ? 3 : 2,
-        AdamW => HasAny<AdamW.Options>(optimizer, options => options.amsgrad == true) ? 3 : 2,
-        SGD => HasAny<SGD.Options>(optimizer, options => options.momentum is not (null or 0)) ? 1 : 0,
-        Adadelta or Adamax or NAdam or RAdam or Rprop => 2,
-        Adagrad or ASGD => 1,
-        _ => null,
-    };
-
-    private static bool HasAny<TOptions>(optim.Optimizer optimizer, Func<TOptions, bool> condition)
-        where TOptions : OptimizerOptions => optimizer.ParamGroups.OfType<ParamGroup<TOptions>>().Any(group => condition(group.Options));
-
-    private static long MasterBytesOf(Tensor tensor) => tensor.numel() * sizeof(float);
-
-    private static long BytesOf(Tensor tensor) => tensor.numel() * tensor.element_size();
+    private long MasterBytes(long elements) => elements * sizeof(float) / _shards;
 }

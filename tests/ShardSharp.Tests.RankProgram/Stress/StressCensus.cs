@@ -9,7 +9,7 @@ namespace ShardSharp.Tests.Stress;
 /// <param name="Native">Bytes in use that malloc gave out (mallinfo2(3)).</param>
 /// <param name="Proportional">Proportional set size in bytes: shared pages count in equal parts for all that share them.</param>
 /// <param name="Resident">Resident set size in bytes.</param>
-/// <param name="Descriptors">Open file descriptors.</param>
+/// <param name="Descriptors">Open file descriptors, without those of assemblies, which .NET opens when they are first needed.</param>
 /// <param name="Mappings">Lines of /proc/self/maps.</param>
 /// <param name="Regions">Those of them that are memory of groups of processes.</param>
 /// <param name="Threads">Threads.</param>
@@ -32,7 +32,7 @@ internal sealed partial record StressCensus(
             (long)(heap[HeapInfo.BytesInUse] + heap[HeapInfo.MappedBytes]),
             Kibibytes("/proc/self/smaps_rollup", "Pss:"),
             Kibibytes("/proc/self/status", "VmRSS:"),
-            Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(),
+            new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos().Count(file => file.LinkTarget?.EndsWith(".dll", StringComparison.Ordinal) == false),
             mappings.Length,
             mappings.Count(line => line.Contains("/memfd:shardsharp ", StringComparison.Ordinal)),
             Directory.EnumerateDirectories("/proc/self/task").Count());

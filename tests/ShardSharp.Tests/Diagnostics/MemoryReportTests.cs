@@ -40,7 +40,8 @@ public sealed class MemoryReportTests
     public void A_rank_has_its_share_of_what_is_sharded(RankBackend backend, int degree)
     {
         var reports = Train(
-            ranks: 4, new ParallelConfiguration { ShardedDataParallelDegree = degree }, parameters => optim.AdamW(parameters), backend);
+            ranks: 4, new ParallelConfiguration { ShardedDataParallelDegree = degree }, parameters => optim.AdamW(parameters),
+            new RankHarnessOptions { Backend = backend });
         Assert.All(reports, report =>
         {
             Close(Parameters / degree, report.Parameters);
@@ -55,6 +56,45 @@ public sealed class MemoryReportTests
             Assert.InRange(figure.Predicted!.Value, expected, expected);
             Assert.InRange(figure.Measured!.Value, expected * 0.98, expected * 1.02);
         }
+    }
+
+    [Theory]
+    [InlineData("parameters", 0, 2)]
+    [InlineData("parameters", 1_000_000, 1)]
+    [InlineData("gradients", 0, 1)]
+    public void Ranks_that_share_no_memory_hold_whole_what_they_do_not_release(string level, int threshold, int shards)
+    {
+        var configuration = new ParallelConfiguration
+        {
+            ShardedDataParallelDegree = 2,
+            ShardingLevel = level == "parameters" ? ShardingLevel.Parameters : ShardingLevel.Gradients,
+            ShardedPersistenceThreshold = threshold,
+        };
+        var reports = Train(ranks: 2, configuration, parameters => optim.AdamW(parameters), new RankHarnessOptions { SeparateHosts = true });
+        Assert.All(reports, report =>
+        {
+            Assert.Equal(Parameters / shards, report.Parameters.Predicted);
+            Assert.InRange(report.Parameters.Measured!.Value, Parameters / shards, Parameters / shards * 1.02);
+        });
+    }
+
+    [Fact]
+    public void A_line_follows_each_step_if_it_is_asked_for()
+    {
+        var (console, output) = (Console.Out, new StringWriter());
+        Console.SetOut(output);
+        try
+        {
+            Train(ranks: 2, new ParallelConfiguration { MemoryReport = true }, parameters => optim.AdamW(parameters));
+        }
+        finally
+        {
+            Console.SetOut(console);
+        }
+
+        var lines = output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, lines.Length);
+        Assert.All(lines, line => Assert.StartsWith("memory of rank 0 in MiB: parameters 1.0, gradients 1.0, optimizer state 2.0,", line, StringComparison.Ordinal));
     }
 
     public static TheoryData<string, int?> Kinds => new()
@@ -128,7 +168,7 @@ public sealed class MemoryReportTests
 
     private static MemoryReport[] Train(
         int ranks, ParallelConfiguration configuration, Func<IEnumerable<Parameter>, optim.Optimizer> optimizer,
-        RankBackend backend = RankBackend.Threads)
+        RankHarnessOptions? options = null)
     {
         var reports = new MemoryReport[ranks];
         RankHarness.RunSessions(
@@ -147,7 +187,7 @@ public sealed class MemoryReportTests
                 reports[session.Rank] = session.MemoryReport();
             },
             configuration,
-            new RankHarnessOptions { Backend = backend });
+            options);
         return reports;
     }
 

@@ -54,6 +54,17 @@ public sealed class LaunchEndToEndTests
     }
 
     [Fact(Timeout = Deadline)]
+    public async Task A_rank_without_memory_says_what_needs_less()
+    {
+        var result = await SessionProcess.RunAsync("exhaust-memory --ranks 2");
+
+        Assert.Equal(1, result.ExitCode);
+        var cause = result.ErrorLinesOf(1);
+        Assert.Matches("^Rank 1 failed: .*can't allocate memory: you tried to allocate 281474976710656 bytes", cause[0]);
+        Assert.Contains(cause, line => line.StartsWith("This rank is out of memory: ", StringComparison.Ordinal));
+    }
+
+    [Fact(Timeout = Deadline)]
     public async Task Shared_memory_ends_with_the_ranks_that_have_it()
     {
         var name = $"memory-{Guid.NewGuid():N}";

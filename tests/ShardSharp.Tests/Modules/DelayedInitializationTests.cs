@@ -15,20 +15,21 @@ public sealed class DelayedInitializationTests
 {
     private const long Megabyte = 1 << 20;
 
-    private static readonly ParallelConfiguration Ordinary = new() { Seed = 5 };
+    private static readonly ParallelConfiguration Ordinary = new() { Seed = 5, ShardedPersistenceThreshold = 1000 };
     private static readonly ParallelConfiguration Delayed = Ordinary with { DelayedParameterInitialization = true };
 
     public DelayedInitializationTests() => Assert.SkipUnless(
         OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "It is for Linux x64.");
 
     [Theory]
-    [InlineData(1, 1, RankBackend.Threads)]
-    [InlineData(3, 1, RankBackend.Threads)]
-    [InlineData(2, 2, RankBackend.Threads)]
-    [InlineData(4, 2, RankBackend.SharedMemory)]
-    public void A_model_has_the_same_state_and_trains_the_same(int ranks, int degree, RankBackend backend)
+    [InlineData(1, 1, RankBackend.Threads, false)]
+    [InlineData(3, 1, RankBackend.Threads, false)]
+    [InlineData(2, 2, RankBackend.Threads, false)]
+    [InlineData(4, 2, RankBackend.SharedMemory, false)]
+    [InlineData(2, 2, RankBackend.SharedMemory, true)]
+    public void A_model_has_the_same_state_and_trains_the_same(int ranks, int degree, RankBackend backend, bool separateHosts)
     {
-        var options = new RankHarnessOptions { Backend = backend };
+        var options = new RankHarnessOptions { Backend = backend, SeparateHosts = separateHosts };
         var ordinary = new string[ranks];
         var delayed = new string[ranks];
         RankHarness.RunSessions(
@@ -131,7 +132,7 @@ public sealed class DelayedInitializationTests
     {
         using var outer = NewDisposeScope();
         using var model = session.DistributedModel(() => new ManyKinds());
-        var initial = model.Module.State();
+        var initial = State(model);
         using var optimizer = session.DistributedOptimizer(model, parameters => optim.AdamW(parameters, 0.01));
         for (var step = 0; step < 2; step++)
         {
@@ -142,7 +143,13 @@ public sealed class DelayedInitializationTests
             optimizer.step();
         }
 
-        return $"{initial} {model.Module.State()}";
+        return $"{initial} {State(model)}";
+    }
+
+    private static string State(DistributedModel<ManyKinds> model)
+    {
+        using var _ = model.GatherParameters();
+        return model.Module.State();
     }
 
     /// <summary>State of all kinds: initialised in several ways, shared, frozen, buffers, and tensors that no module knows of.</summary>

@@ -1,12 +1,12 @@
+using System.Globalization;
 using System.IO.MemoryMappedFiles;
-using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Local;
 
 /// <summary>Memory that processes share: an anonymous file that has no name anywhere and vanishes with its last user.</summary>
-internal sealed unsafe partial class SharedMemoryRegion : MemoryRegion
+internal sealed unsafe class SharedMemoryRegion : MemoryRegion
 {
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
@@ -24,9 +24,6 @@ internal sealed unsafe partial class SharedMemoryRegion : MemoryRegion
     }
 
     public override byte* Address { get; }
-
-    [GeneratedRegex("^/proc/[0-9]{1,10}/fd/[0-9]{1,10}$", RegexOptions.CultureInvariant)]
-    private static partial Regex PathForm { get; }
 
     /// <summary>Where another process of the same user opens this region; valid until <see cref="CloseHandle"/>.</summary>
     public string Path => $"/proc/{Environment.ProcessId}/fd/{_handle.DangerousGetHandle()}";
@@ -46,7 +43,7 @@ internal sealed unsafe partial class SharedMemoryRegion : MemoryRegion
     /// <exception cref="IOException">There is no such region: nothing else is opened, let alone written to, whatever the path says.</exception>
     public static SharedMemoryRegion Open(string path, long length)
     {
-        if (!PathForm.IsMatch(path) || File.ResolveLinkTarget(path, returnFinalTarget: false)?.FullName.StartsWith("/memfd:", StringComparison.Ordinal) != true)
+        if (!IsAnonymousFile(path))
             throw new IOException($"'{path}' is no memory of a process.");
         var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         if (RandomAccess.GetLength(handle) != length)
@@ -70,5 +67,14 @@ internal sealed unsafe partial class SharedMemoryRegion : MemoryRegion
         _view.Dispose();
         _file.Dispose();
         _handle.Dispose();
+    }
+
+    /// <summary>Whether a path is like that of <see cref="Path"/>, and what it leads to was made by memfd_create(2).</summary>
+    private static bool IsAnonymousFile(string path)
+    {
+        return path.Split('/') is ["", "proc", var process, "fd", var descriptor] && IsNumber(process) && IsNumber(descriptor)
+            && File.ResolveLinkTarget(path, returnFinalTarget: false)?.FullName.StartsWith("/memfd:", StringComparison.Ordinal) == true;
+
+        static bool IsNumber(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
 }

@@ -10,6 +10,9 @@ internal sealed partial class MpiWorld
     /// <summary>How soon a rank that computes takes in what others tell.</summary>
     private static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>How long the library may take to end, when no rank has anything left to say.</summary>
+    private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(5);
+
     private readonly ManualResetEventSlim _ended = new();
     private readonly Lock _listening = new();
     private Thread? _listener;
@@ -58,6 +61,10 @@ internal sealed partial class MpiWorld
         if (HasFailed)
             Communicator.Abort(exitCode == 0 ? 1 : exitCode);
         Dispose();
+
+        // All ranks know that all have ended. Some libraries do not always find the end all the same: MPICH 4.0 over UCX and TCP waits for
+        // answers of ranks that wait for it.
+        using var patience = new Timer(_ => Environment.Exit(exitCode), null, LongestEnd, Timeout.InfiniteTimeSpan);
         Communicator.End();
     }
 

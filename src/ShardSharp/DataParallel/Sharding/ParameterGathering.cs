@@ -28,17 +28,15 @@ internal sealed class ParameterGathering : IDisposable
     private GatheredModule? _latest;
     private int _pins;
 
-    /// <param name="root">The model.</param>
-    /// <param name="units">Its units, in the order of backward.</param>
+    /// <param name="units">The units of a model, in the order of backward.</param>
     /// <param name="group">Ranks that have the slices; owned from now on.</param>
-    /// <param name="releases">Whether to release what is not in use, rather than keep everything gathered.</param>
     /// <param name="maximumLive">Elements up to which to gather ahead.</param>
     /// <param name="guard">Runs what backward causes, and keeps what it throws.</param>
     public ParameterGathering(
-        nn.Module root, IEnumerable<ShardedUnit> units, ProcessGroup group, bool releases, long maximumLive, Action<Action> guard)
+        IEnumerable<ShardedUnit> units, ProcessGroup group, long maximumLive, Action<Action> guard)
     {
         (_group, _maximumLive, _guard) = (group, maximumLive, guard);
-        var released = units.ToLookup(unit => releases && !unit.Unit.Persistent && unit.Unit.Module != root);
+        var released = units.ToLookup(unit => unit.IsReleased);
         _resident = [.. released[false].Select(unit => new UnitGathering(unit, group))];
         _modules =
         [
@@ -47,7 +45,6 @@ internal sealed class ParameterGathering : IDisposable
         ];
         foreach (var module in _modules)
             _hooks.Add(new ModuleHooks(module.Module, given => Enter(module, given), returned => Leave(module, returned)));
-        ReleaseAll();
     }
 
     /// <summary>Whether some parameter cannot be read now.</summary>

@@ -58,7 +58,7 @@ internal sealed class ShardedEngine : IReplicaEngine
 
         // Backward ends where forward began.
         _units = [.. ModuleUnits.Divide(module, rules).Reverse()
-            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, precision), shard, replicate, precision))];
+            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit), precision), shard, replicate, precision))];
         _shard.Barrier();
         var pieces = Units.SelectMany(unit => unit.Pieces).ToDictionary(piece => piece.Name, piece => piece.Parameter);
         Parameters = [.. module.named_parameters().Select(named => (named.name, pieces[named.name]))];
@@ -69,6 +69,9 @@ internal sealed class ShardedEngine : IReplicaEngine
         _watch = new BackwardWatch(OnPassed);
         foreach (var part in _units.Select(unit => unit.Unit.Unit.Module).Where(part => part != _module))
             _watch.Watch(part, long.MaxValue);
+
+        bool IsReleased(ParameterUnit unit) =>
+            !shard.SharesMemory && configuration.ReleasesParameters && !unit.Persistent && unit.Module != module;
     }
 
     public ProcessGroup Group { get; }
@@ -196,8 +199,7 @@ internal sealed class ShardedEngine : IReplicaEngine
     {
         var group = (configuration.ShardedHierarchicalAllGather ? _shard : _shard.WithoutHierarchy)
             .Split("gather", [[.. Enumerable.Range(0, _shard.Size)]]);
-        var releases = configuration is { ShardOptimizerState: false, ShardingLevel: ShardingLevel.Parameters };
-        return new ParameterGathering(_module, Units, group, releases, configuration.ShardedMaximumLiveParameters, Guard);
+        return new ParameterGathering(Units, group, configuration.ShardedMaximumLiveParameters, Guard);
     }
 
     private void OnPassed()

@@ -20,15 +20,17 @@ internal sealed class ShardedUnit : IDisposable
     private readonly MasterSlice? _master;
     private readonly long[][] _shapes;
     private readonly int _elementSize;
+    private readonly bool _isShared;
 
     /// <summary>Moves the parameters: all into memory of this rank, or its slice of them into memory of the group, which is whole once all
-    /// ranks have done so.</summary>
+    /// ranks have done so. A unit that is released between uses begins with the slice alone, hidden.</summary>
     /// <param name="unit">The parameters, of equal values on all ranks.</param>
     /// <param name="shard">Ranks that each own a slice of them.</param>
+    /// <param name="isReleased">Whether it is released between uses; for ranks that share no memory.</param>
     /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
-    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, PrecisionPolicy? precision)
+    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased, PrecisionPolicy? precision)
     {
-        Unit = unit;
+        (Unit, IsReleased, _isShared) = (unit, isReleased, shard.SharesMemory);
         ElementType = precision?.Compute ?? unit.ElementType;
         _elementSize = ElementTypes.SizeOf(ElementType);
         Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / _elementSize);
@@ -47,7 +49,7 @@ internal sealed class ShardedUnit : IDisposable
             var place = Layout.PieceOf(i, shard.Rank);
             var values = parameter.detach().reshape(-1);
             var own = values.narrow(0, place.InParameter, place.Length);
-            if (shard.SharesMemory)
+            if (shard.SharesMemory || isReleased)
                 Slice.narrow(0, place.InSlice, place.Length).copy_(own);
             else
                 Whole.narrow(0, Layout.OffsetOf(i), values.numel()).copy_(values);
@@ -56,7 +58,10 @@ internal sealed class ShardedUnit : IDisposable
             Pieces[i] = (name, (Parameter)new Parameter(data, parameter.requires_grad).DetachFromDisposeScope(), place);
         }
 
-        Show();
+        if (isReleased)
+            Hide();
+        else
+            Show();
     }
 
     /// <summary>The parameters of the module.</summary>
@@ -80,6 +85,18 @@ internal sealed class ShardedUnit : IDisposable
     /// <summary>What this rank owns of each parameter, in the order of the unit's parameters.</summary>
     public (string Name, Parameter Parameter, FlatLayout.Piece Place)[] Pieces { get; }
 
+    /// <summary>Whether it is released between uses.</summary>
+    public bool IsReleased { get; }
+
+    /// <summary>Whether the module's parameters are empty now.</summary>
+    public bool IsHidden { get; private set; }
+
+    /// <summary>Bytes of parameters that this rank holds now: its share of memory that ranks share.</summary>
+    public long HeldBytes => (_isShared || IsHidden ? Layout.SliceLength : Layout.Length) * _elementSize;
+
+    /// <summary>The part of them that lies in memory which ranks share.</summary>
+    public long HeldSharedBytes => _isShared ? HeldBytes : 0;
+
     /// <summary>Whether any parameter is to be trained now.</summary>
     public bool IsTrained => Unit.Parameters.Any(named => named.Parameter.requires_grad);
 
@@ -100,6 +117,7 @@ internal sealed class ShardedUnit : IDisposable
     /// <summary>Makes the module's parameters views of the memory.</summary>
     public void Show()
     {
+        IsHidden = false;
         using var scope = NewDisposeScope();
         for (var i = 0; i < _shapes.Length; i++)
             TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], ElementType));
@@ -111,6 +129,7 @@ internal sealed class ShardedUnit : IDisposable
     /// </summary>
     public void Hide()
     {
+        IsHidden = true;
         using var scope = NewDisposeScope();
         var nothing = empty(0, ElementType);
         foreach (var (_, parameter) in Unit.Parameters)

@@ -3,14 +3,14 @@ using ShardSharp.Communication;
 namespace ShardSharp.DataParallel.Sharding;
 
 /// <summary>Brings the slices of a unit together where the ranks share no memory, and lets go of those of other ranks.</summary>
-/// <param name="unit">The unit, whole at first.</param>
+/// <param name="unit">The unit.</param>
 /// <param name="group">Ranks that have the slices.</param>
 internal sealed class UnitGathering(ShardedUnit unit, ProcessGroup group)
 {
     private Work? _work;
 
     /// <summary>Whether the unit is whole, or will be when what is under way has ended.</summary>
-    public bool IsWhole { get; private set; } = true;
+    public bool IsWhole { get; private set; } = !unit.IsHidden;
 
     /// <summary>The unit.</summary>
     public ShardedUnit Unit => unit;

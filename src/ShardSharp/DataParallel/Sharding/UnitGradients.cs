@@ -34,10 +34,8 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     {
         get
         {
-            // The memory is shared: each rank has its slice of it.
-            var parameters = unit.Layout.SliceLength * ElementTypes.SizeOf(unit.ElementType);
             var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
-            return new HeldState(parameters + unit.MasterBytes, parameters, whole + SizeOf(_slice) + SizeOf(_incoming));
+            return new HeldState(unit.HeldBytes + unit.MasterBytes, unit.HeldSharedBytes, whole + SizeOf(_slice) + SizeOf(_incoming));
 
             static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
         }

@@ -57,4 +57,7 @@ public sealed partial record ParallelConfiguration
 
     /// <summary>Whether ranks that hold the same parameters share out at least the state of the optimizer.</summary>
     internal bool ShardsState => ShardOptimizerState || ShardedDataParallelDegree > 1;
+
+    /// <summary>Whether ranks that share no memory hold parameters whole only while they are used.</summary>
+    internal bool ReleasesParameters => !ShardOptimizerState && ShardingLevel == ShardingLevel.Parameters;
 }
