@@ -13,7 +13,7 @@ internal sealed class MasterSlice(Tensor rounded) : IDisposable
     public void Publish()
     {
         using var _ = no_grad();
-        rounded.copy_(Values).Dispose();
+        rounded.copy_(Values);
     }
 
     public void Dispose() => Values.Dispose();
