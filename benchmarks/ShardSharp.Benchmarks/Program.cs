@@ -9,6 +9,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     TrainCommand.Create(),
     OptimizerCommand.Create(),
     FiguresCommand.Create(),
+    RecorderCommand.Create(),
     ConstructCommand.Create(),
     LimitCommand.Create(),
     LimitedRun.Create(),
