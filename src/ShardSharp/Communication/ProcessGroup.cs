@@ -56,6 +56,7 @@ public abstract partial class ProcessGroup : IDisposable
         WaitForCollectives();
         var mine = partition.First(part => part.Contains(Rank));
         var group = CreateSubgroup(name, partition, mine);
+        group.Devices = Devices;
         group._recording = Recorder.Open(name, group.GlobalRanks);
         return group;
     }
@@ -69,6 +70,8 @@ public abstract partial class ProcessGroup : IDisposable
         _collectives.Dispose();
         foreach (var channel in _channels.Values)
             channel.Dispose();
+        while (_stagings.TryTake(out var staging))
+            staging.Dispose();
         Leave();
         GC.SuppressFinalize(this);
     }
@@ -97,6 +100,27 @@ public abstract partial class ProcessGroup : IDisposable
     private void Run(in CollectiveCall call)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        if (call.Device is { } device)
+            RunOnDevice(call, Devices.Open(device));
+        else
+            RunInTurn(call);
+    }
+
+    private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (call.Device is { } device)
+            return StartOnDevice(call, Devices.Open(device), first, second);
+        return StartInTurn(call, () =>
+        {
+            first.Dispose();
+            second.Dispose();
+        });
+    }
+
+    /// <summary>Runs an operation to its end after those called before it: on the calling thread, if they are done.</summary>
+    private protected virtual void RunInTurn(in CollectiveCall call)
+    {
         var queue = QueueOf(call.Kind, call.Peer);
         if (queue is null || queue.IsIdle)
         {
@@ -104,21 +128,29 @@ public abstract partial class ProcessGroup : IDisposable
             return;
         }
 
-        var (behind, recording) = (call, Recording);
-        queue.Enqueue(() => Execute(behind, recording)).Wait();
+        var behind = call;
+        FollowUp(call.Kind, call.Peer, recording => Execute(behind, recording)).Wait();
     }
 
-    private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
+    /// <summary>Runs an operation in the background after those called before it, then <paramref name="finish"/>, whether it went well or not.</summary>
+    private Work StartInTurn(CollectiveCall call, Action finish) => FollowUp(call.Kind, call.Peer, recording =>
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        var queue = QueueOf(call.Kind, call.Peer) ?? OpenChannel(call.Kind, call.Peer);
-        var recording = Recording;
-        return queue.Enqueue(() =>
+        try
         {
-            using (first)
-            using (second)
-                Execute(call with { InBackground = true }, recording);
-        });
+            Execute(call with { InBackground = true }, recording);
+        }
+        finally
+        {
+            finish();
+        }
+    });
+
+    /// <summary>Does something in the background after the operations of its queue that were called before it.</summary>
+    private protected Work FollowUp(CollectiveKind kind, int peer, Action<GroupRecording> action)
+    {
+        var queue = QueueOf(kind, peer) ?? OpenChannel(kind, peer);
+        var recording = Recording;
+        return queue.Enqueue(() => action(recording));
     }
 
     private unsafe void Execute(in CollectiveCall call, GroupRecording recording)
@@ -127,7 +159,10 @@ public abstract partial class ProcessGroup : IDisposable
         var state = FlightState.Failed;
         try
         {
-            Execute(call);
+            if (call.Mark is null)
+                Execute(call);
+            else
+                ExecuteOnDevice(call);
             state = FlightState.Completed;
         }
         finally

@@ -31,6 +31,8 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
 
     internal override RankDelays Delays => _world.Delays;
 
+    internal override IFailureBoard Failures => _world.Roster;
+
     private protected override void Execute(in CollectiveCall call)
     {
         switch (call.Kind)

@@ -19,6 +19,17 @@ internal sealed partial class MpiWorld
         _notices.Tell(RankStanding.Failed, message);
     }
 
+    /// <inheritdoc/>
+    public void Break(string message) => Fail(message);
+
+    /// <inheritdoc/>
+    public string? WhyGone(int globalRank)
+    {
+        // Nobody else may be at it: what others say arrives only where someone listens.
+        _notices.Receive();
+        return _notices.Of(globalRank) == RankStanding.Finished ? "has finished its program" : null;
+    }
+
     /// <summary>Where ranks of this host that wait in shared memory learn of failures; null if they have none.</summary>
     public RankRoster? Neighbours { get; set; }
 
