@@ -13,6 +13,9 @@ internal sealed unsafe class DeviceWork
     private GroupRecording? _recording;
     private RecordedCall* _record;
     private nint _end;
+
+    /// <summary>The operation itself until its end, and who has the GPU wait for it at the moment.</summary>
+    private int _eventUsers = 1;
     private bool _hasEnded;
     private long _agreed;
 
@@ -76,13 +79,13 @@ internal sealed unsafe class DeviceWork
     public void OrderCurrentStream()
     {
         _queued.Task.Wait();
-        lock (_lock)
+        if (TryUseEvent())
         {
-            if (!_hasEnded)
-                _world.Device.Wait(_world.Device.CurrentStream, _end);
+            _world.Device.Wait(_world.Device.CurrentStream, _end);
+            ReleaseEvent();
         }
 
-        _world.ThrowIfFailed();
+        _world.ThrowToProgram();
     }
 
     /// <summary>Notes that it has ended well.</summary>
@@ -100,15 +103,34 @@ internal sealed unsafe class DeviceWork
         _queued.TrySetResult();
     }
 
+    private bool TryUseEvent()
+    {
+        lock (_lock)
+        {
+            _eventUsers += _hasEnded ? 0 : 1;
+            return !_hasEnded;
+        }
+    }
+
+    private void ReleaseEvent()
+    {
+        lock (_lock)
+        {
+            if (--_eventUsers == 0)
+                _world.Device.DestroyEvent(_end);
+        }
+    }
+
     private void End(FlightState state)
     {
         lock (_lock)
         {
             _hasEnded = true;
             _recording?.End(_record, state);
-            if (Line is not null)
-                _world.Device.DestroyEvent(_end);
         }
+
+        if (Line is not null)
+            ReleaseEvent();
 
         _first.Release();
         _second.Release();

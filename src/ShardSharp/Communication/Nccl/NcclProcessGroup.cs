@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Nccl;
@@ -47,7 +48,7 @@ internal sealed class NcclProcessGroup : ProcessGroup
 
     private protected override void RunInTurn(in CollectiveCall call)
     {
-        _world.ThrowIfFailed();
+        _world.ThrowToProgram();
         base.RunInTurn(call);
 
         // Collectives that were called before are complete for the caller now, on the GPU too.
@@ -58,14 +59,14 @@ internal sealed class NcclProcessGroup : ProcessGroup
     private protected override void RunOnDevice(CollectiveCall call, ICudaDevice device)
     {
         Require(call, device);
-        _world.ThrowIfFailed();
+        _world.ThrowToProgram();
         Queue(call, default, default).OrderCurrentStream();
     }
 
     private protected override Work StartOnDevice(CollectiveCall call, ICudaDevice device, TensorLease first, TensorLease second)
     {
         Require(call, device);
-        _world.ThrowIfFailed();
+        _world.ThrowToProgram();
         return Queue(call with { InBackground = true }, first, second).Work;
     }
 
@@ -93,8 +94,8 @@ internal sealed class NcclProcessGroup : ProcessGroup
         _host.Dispose();
 
         // Nothing that the program does with a GPU tells it by itself.
-        if (_ownsWorld && _world.UnseenFailure is not null)
-            _world.ThrowIfFailed();
+        if (_ownsWorld && _world.UnseenFailure is { } failure)
+            ExceptionDispatchInfo.Throw(failure);
     }
 
     private DeviceWork Queue(CollectiveCall call, TensorLease first, TensorLease second)

@@ -90,10 +90,15 @@ internal sealed class NcclWorld : IDisposable
     /// <summary>Throws what has failed, if something has.</summary>
     public void ThrowIfFailed()
     {
-        if (Failure is not { } failure)
-            return;
-        _isFailureSeen = true;
-        ExceptionDispatchInfo.Throw(failure);
+        if (Failure is { } failure)
+            ExceptionDispatchInfo.Throw(failure);
+    }
+
+    /// <summary>The same on the way to the program, which then knows of it.</summary>
+    public void ThrowToProgram()
+    {
+        _isFailureSeen |= Failure is not null;
+        ThrowIfFailed();
     }
 
     /// <summary>Throws when there is no point in waiting any longer.</summary>

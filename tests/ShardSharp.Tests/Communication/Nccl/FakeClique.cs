@@ -40,6 +40,9 @@ internal sealed unsafe class FakeClique(int size)
             Meet(rank, call);
     }
 
+    /// <summary>Does nothing until the communicator is given up.</summary>
+    public void Hang(int rank) => WaitUntil(rank, () => false);
+
     private Task Send(int rank, FakeCall call)
     {
         var taken = new TaskCompletionSource();

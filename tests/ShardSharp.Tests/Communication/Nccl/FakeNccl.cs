@@ -16,6 +16,9 @@ internal sealed unsafe class FakeNccl(ConcurrentDictionary<Guid, FakeClique> cli
     /// <summary>What the rank is told of the health of its communicators.</summary>
     public NcclResult Health { get; set; }
 
+    /// <summary>Whether calls never come to an end, as when a GPU is lost.</summary>
+    public bool IsStalled { get; set; }
+
     /// <summary>What queueing a collective returns.</summary>
     public NcclResult Answer { get; init; }
 
@@ -143,6 +146,6 @@ internal sealed unsafe class FakeNccl(ConcurrentDictionary<Guid, FakeClique> cli
     private void Queue(nint communicator, nint stream, FakeCall[] calls)
     {
         var (clique, rank) = _open[communicator];
-        gpu.Queue(stream, () => clique.Run(rank, calls));
+        gpu.Queue(stream, IsStalled ? () => clique.Hang(rank) : () => clique.Run(rank, calls));
     }
 }
