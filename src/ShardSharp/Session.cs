@@ -1,5 +1,6 @@
 using ShardSharp.Communication;
 using ShardSharp.Topology;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -18,9 +19,10 @@ public sealed partial class Session : IDisposable
     /// <param name="world">The group of all ranks, owned from now on.</param>
     /// <param name="place">Rank and size among the ranks of this host.</param>
     /// <param name="construction">Held while a model is built; shared by the ranks of a process, which share a random generator.</param>
-    internal Session(LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction)
+    /// <param name="device">Where the rank computes; the CPU if null.</param>
+    internal Session(LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction, Device? device = null)
     {
-        (Loaded, _construction) = (loaded, construction);
+        (Loaded, _construction, Device) = (loaded, construction, device ?? CPU);
         Layout = new RankLayout(
             world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
@@ -55,15 +57,15 @@ public sealed partial class Session : IDisposable
     /// <summary>Whether this is rank 0, which prints and writes what only one should.</summary>
     public bool IsFirstRank => Rank == 0;
 
-    /// <summary>Where this rank computes.</summary>
-    public Device Device { get; } = CPU;
+    /// <summary>Where this rank computes: its GPU with <c>backend = nccl</c>, else the CPU.</summary>
+    public Device Device { get; }
 
     /// <summary>How often all ranks of this run have been started again after a failure (<c>max_restarts</c>); 0 at first.</summary>
     public int RestartCount { get; internal init; }
 
     /// <summary>Builds a model on every rank and makes the copies one.</summary>
     /// <typeparam name="TModule">The module's type.</typeparam>
-    /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
+    /// <param name="create">Builds the module, on the CPU: it is moved to <see cref="Device"/> afterwards. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
     /// the same parameters as one.</param>
     /// <returns>The model, which owns the module.</returns>
     public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create)
@@ -76,6 +78,9 @@ public sealed partial class Session : IDisposable
             manual_seed(Configuration.Seed);
             module = create();
         }
+
+        if (Device.type != DeviceType.CPU)
+            module.to(Device);
 
         return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
     }

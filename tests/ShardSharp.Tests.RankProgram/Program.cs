@@ -9,6 +9,8 @@ if (args is ["session", ..])
     return SessionScenarios.Run(args);
 if (args is ["mpi", ..])
     return MpiScenarios.Run(args);
+if (args is ["nccl", ..])
+    return NcclScenarios.Run(args);
 
 // Without a rank in its environment the program launches itself on two ranks, as ModelParallel.Launch does; as a rank it plays a scenario.
 if (Environment.GetEnvironmentVariable(RankVariables.Rank) is not { } rankText)

@@ -3,6 +3,7 @@ using ShardSharp.Communication;
 using ShardSharp.Communication.Hierarchical;
 using ShardSharp.Communication.Local;
 using ShardSharp.Communication.Mpi;
+using ShardSharp.Communication.Nccl;
 using ShardSharp.Native;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -57,7 +58,7 @@ internal sealed class SessionLauncher
     {
         PrepareProcess(localRanks: 1);
         return new RankProgram(0, _program, failures: null, binding: null).Run(
-            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock()) { RestartCount = _restarts });
+            () => CreateSession(new SoloProcessGroup("world", 0), (0, 1)));
     }
 
     private int RunThreads()
@@ -87,6 +88,8 @@ internal sealed class SessionLauncher
         // Said once here, not by every rank.
         HostPlatform.Current.RequireRankProcesses();
         TorchLibrary.RequireInstalled();
+        if (Configuration.UsesNccl)
+            RankDevice.RequireEnough(Configuration.Ranks);
         var launch = new LocalLaunch
         {
             Command = ProgramCommand.OfThisProcess(),
@@ -112,7 +115,7 @@ internal sealed class SessionLauncher
             return JoinThroughMpi(cluster);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
         return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
-            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock()) { RestartCount = _restarts });
+            () => CreateSession(world.Group, (cluster.LocalRank, cluster.LocalSize)));
     }
 
     private int JoinThroughMpi(ClusterEnvironment cluster)
@@ -123,7 +126,7 @@ internal sealed class SessionLauncher
         {
             var host = Environment.GetEnvironmentVariable(RankVariables.Host) ?? Environment.MachineName;
             var group = HostRendezvous.Join(world, host, _terms);
-            return new Session(_loaded, group, (cluster.LocalRank, cluster.LocalSize), new Lock());
+            return CreateSession(group, (cluster.LocalRank, cluster.LocalSize));
         });
 
         // Where a rank failed the next call does not return.
@@ -131,6 +134,16 @@ internal sealed class SessionLauncher
         Console.Error.Flush();
         world.End(exitCode);
         return exitCode;
+    }
+
+    /// <summary>Makes the session of a rank that is a process of its own, on its GPU where the configuration asks for one.</summary>
+    private Session CreateSession(ProcessGroup world, (int Rank, int Size) place)
+    {
+        if (!Configuration.UsesNccl)
+            return new Session(_loaded, world, place, new Lock()) { RestartCount = _restarts };
+        var device = RankDevice.Open(place.Rank, place.Size);
+        var group = world.Size == 1 ? world : NcclRendezvous.Join(world, device, Configuration.CollectiveTimeout);
+        return new Session(_loaded, group, place, new Lock(), torch.device(DeviceType.CUDA, device.Index)) { RestartCount = _restarts };
     }
 
     private void RequireProcesses(ClusterEnvironment cluster)

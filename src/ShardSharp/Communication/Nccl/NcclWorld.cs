@@ -16,6 +16,9 @@ internal sealed class NcclWorld : IDisposable
     /// <summary>A rank that has ended may have done its part, which then reaches the others soon.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long a thread of this rank that is at the same failure may take to say what it is, better than by hearsay.</summary>
+    private static readonly TimeSpan Hearsay = TimeSpan.FromMilliseconds(100);
+
     private readonly ProcessGroup _host;
     private readonly TimeSpan _deadline;
     private readonly List<NcclLine> _lines = [];
@@ -23,6 +26,7 @@ internal sealed class NcclWorld : IDisposable
     private bool _isFailureSeen;
     private long _looked;
     private long? _missed;
+    private long? _heard;
 
     /// <param name="entryPoints">The library.</param>
     /// <param name="device">The rank's GPU.</param>
@@ -112,7 +116,7 @@ internal sealed class NcclWorld : IDisposable
         if (_host.Failures is { } board)
         {
             LookForDead(board);
-            if (board.FirstFailure is { } failure)
+            if (board.FirstFailure is { } failure && Stopwatch.GetElapsedTime(_heard ??= Stopwatch.GetTimestamp()) > Hearsay)
                 throw new RankFailedException($"{failure}{Environment.NewLine}  Rank {Rank} waits on the GPU for {what}.");
         }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using TorchSharp;
 
 namespace ShardSharp.Native;
 
@@ -24,6 +25,9 @@ internal sealed unsafe class TorchStreams
     public static TorchStreams OfThisProcess()
     {
         TorchLibrary.Load();
+
+        // TorchSharp loads what of libtorch is for CUDA only when asked to.
+        _ = torch.TryInitializeDeviceType(DeviceType.CUDA);
         if (LoadedLibraries.Find(File) is not { } path || !NativeLibrary.TryLoad(path, out var library))
         {
             throw new CudaException(

@@ -16,6 +16,10 @@ internal static class ConfigurationRules
         new("fp16",
             c => c.Values is { Float16: true, BFloat16: true } ? "must be false with bf16 = true" : null,
             c => c.Values with { Float16 = false }),
+        new("ddp_dist_backend",
+            c => c.Values is { DataParallelBackend: DataParallelBackend.Nccl, Backend: CommunicationBackend.Threads }
+                ? "must be auto with backend = threads: NCCL needs a process for each GPU" : null,
+            c => c.Values with { DataParallelBackend = DataParallelBackend.Auto }),
         new("pipeline_parallel_degree",
             c => c.Sharded > 1 && c.Pipeline > 1 ? $"must be 1 with sharded_data_parallel_degree = {c.Sharded}" : null,
             c => c.Values with { PipelineParallelDegree = 1 }),

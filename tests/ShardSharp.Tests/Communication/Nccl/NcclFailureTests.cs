@@ -8,7 +8,7 @@ namespace ShardSharp.Tests.Communication.Nccl;
 /// <summary>Whatever goes wrong with a GPU's communication ends all ranks with a reason, and gives up what NCCL would wait for for ever.</summary>
 public sealed class NcclFailureTests
 {
-    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(2);
 
     public static TheoryData<string, Action<ProcessGroup>> Disagreements => new()
     {
