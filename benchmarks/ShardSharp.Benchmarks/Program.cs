@@ -6,7 +6,11 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
 {
     CollectivesCommand.Create(),
     TrainCommand.Create(),
+    OptimizerCommand.Create(),
     FiguresCommand.Create(),
+    ConstructCommand.Create(),
+    LimitCommand.Create(),
+    LimitedRun.Create(),
 };
 var arguments = root.Parse(args);
 var code = arguments.Invoke();

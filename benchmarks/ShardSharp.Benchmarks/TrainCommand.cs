@@ -11,7 +11,7 @@ internal static class TrainCommand
     {
         var mode = new Option<TrainMode>("--mode")
         {
-            Description = "plain (TorchSharp alone), single or ddp.",
+            Description = "plain (TorchSharp alone), single, ddp, sdp or oss.",
             DefaultValueFactory = _ => TrainMode.Single,
         };
         var dtype = new Option<string>("--dtype") { Description = "Number type.", DefaultValueFactory = _ => "float32" };
@@ -65,6 +65,8 @@ internal static class TrainCommand
             ThreadsPerRank = options.Threads,
             Microbatches = options.Microbatches,
             Seed = options.Seed,
+            ShardedDataParallelDegree = options.Mode == TrainMode.Sdp ? options.Ranks : 1,
+            ShardOptimizerState = options.Mode == TrainMode.Oss,
         };
         return RankRun.Launch(configuration, session =>
         {

@@ -17,7 +17,7 @@ internal sealed record TrainOptions(
     public IEnumerable<string> Violations()
     {
         if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
-            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp.";
+            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp or oss.";
         if (Batch % (Ranks * Microbatches) != 0)
             yield return $"--batch is {Batch}, which {Ranks} ranks cannot share out equally in {Microbatches} microbatches each. "
                 + $"It works with a multiple of {Ranks * Microbatches}.";
@@ -37,4 +37,10 @@ internal enum TrainMode
 
     /// <summary>Replicated data parallelism.</summary>
     Ddp,
+
+    /// <summary>Sharded data parallelism over all ranks.</summary>
+    Sdp,
+
+    /// <summary>Optimizer state sharding.</summary>
+    Oss,
 }

@@ -1,7 +1,7 @@
 namespace ShardSharp.Benchmarks;
 
 /// <summary>What <c>train</c> prints.</summary>
-/// <param name="Mode">plain, single, ddp.</param>
+/// <param name="Mode">plain, single, ddp, sdp, oss.</param>
 /// <param name="Ranks">Number of ranks.</param>
 /// <param name="Threads">Compute threads of each rank.</param>
 /// <param name="Microbatches">Parts in which a rank works off its share of a batch.</param>

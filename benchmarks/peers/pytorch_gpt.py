@@ -1,17 +1,23 @@
-"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single`.
+"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single|ddp|sdp`.
 
-Same model, initial parameters, tokens, optimizer and thread count, so the same losses; prints the same JSON object.
+Same model, initial parameters, tokens, optimizer and thread count, so the same losses; prints the same JSON object. With several ranks it
+starts them itself, on this machine, with Gloo; `fsdp` is FSDP2 (`fully_shard`), a unit for each block.
 
     python3 benchmarks/peers/pytorch_gpt.py --threads 2 --microbatches 1
+    python3 benchmarks/peers/pytorch_gpt.py --mode fsdp --ranks 2
 """
 
 import argparse
+import contextlib
 import json
+import os
+import socket
 import statistics
+import threading
 import time
 
 import torch
-from torch import nn
+from torch import distributed, multiprocessing, nn
 from torch.nn import functional
 
 
@@ -62,53 +68,131 @@ class Gpt(nn.Module):
         return self.head(self.final_norm(x))
 
 
+class PeakMemory:
+    """The most memory this process has in a with block, MiB: proportional set size, sampled as ShardSharp's benchmark does."""
+
+    def __enter__(self):
+        self.peak, self.ended = 0.0, threading.Event()
+        self.sampler = threading.Thread(target=self.sample)
+        self.sampler.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.sampler.join()
+
+    def sample(self):
+        while True:
+            with open("/proc/self/smaps_rollup") as lines:
+                self.peak = max(self.peak, next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")))
+            if self.ended.wait(0.01):
+                return
+
+
+def sharded(model):
+    from torch.distributed.fsdp import fully_shard
+    for block in model.blocks:
+        fully_shard(block)
+    return fully_shard(model)
+
+
+class Training:
+    def __init__(self, rank, arguments):
+        self.rank, self.arguments = rank, arguments
+        torch.set_num_threads(arguments.threads)
+        torch.manual_seed(arguments.seed)
+        self.tokens = torch.Generator().manual_seed(arguments.seed)
+        model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
+        wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded}
+        self.model = wrap[arguments.mode](model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=arguments.fused or None)
+        self.phases, self.losses = {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}, []
+
+    def draw(self):
+        whole = torch.randint(self.arguments.vocab, (self.arguments.batch, self.arguments.seq), generator=self.tokens)
+        return whole.chunk(self.arguments.ranks)[self.rank].chunk(self.arguments.microbatches)
+
+    def step(self):
+        inputs, labels = self.draw(), self.draw()
+        began = time.perf_counter()
+        self.optimizer.zero_grad()
+        total = 0.0
+        for index, (part, expected) in enumerate(zip(inputs, labels)):
+            # DDP averages after the last microbatch alone; FSDP2 after each, since it keeps no whole gradients.
+            accumulates = self.arguments.mode == "ddp" and index < len(inputs) - 1
+            with self.model.no_sync() if accumulates else contextlib.nullcontext():
+                mark = time.perf_counter()
+                logits = self.model(part)
+                loss = functional.cross_entropy(logits.view(-1, self.arguments.vocab), expected.reshape(-1))
+                self.phases["forward"] += (split := time.perf_counter()) - mark
+                (loss / len(inputs)).backward()
+                self.phases["backward"] += time.perf_counter() - split
+                total += loss.item() / len(inputs)
+        mark = time.perf_counter()
+        self.optimizer.step()
+        self.phases["optimizer"] += time.perf_counter() - mark
+        self.losses.append(total)
+        return time.perf_counter() - began
+
+    def run(self):
+        with PeakMemory() as first:
+            for _ in range(self.arguments.warmup):
+                self.step()
+        seconds = statistics.median(self.step() for _ in range(self.arguments.steps))
+        with PeakMemory() as last:
+            self.step()
+        return seconds, max(first.peak, last.peak), self.losses[:-1]
+
+
 def status(key):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(key))
 
 
+def run(rank, arguments, port):
+    if arguments.mode != "single":
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), USE_LIBUV="0")
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        distributed.init_process_group("gloo", rank=rank, world_size=arguments.ranks)
+    training = Training(rank, arguments)
+    seconds, peak, losses = training.run()
+    results = [(seconds, peak, status("VmHWM"), losses)]
+    if arguments.mode != "single":
+        results = [None] * arguments.ranks
+        distributed.all_gather_object(results, (seconds, peak, status("VmHWM"), losses))
+        distributed.destroy_process_group()
+    if rank > 0:
+        return
+    seconds = max(result[0] for result in results)
+    print(json.dumps({
+        "mode": f"pytorch-{arguments.mode}", "ranks": arguments.ranks, "threads": arguments.threads,
+        "microbatches": arguments.microbatches, "step_s": seconds, "tokens_per_s": arguments.batch * arguments.seq / seconds,
+        "peak_pss_mib": [result[1] for result in results], "peak_rss_mib": [result[2] for result in results],
+        "losses": [statistics.fmean(each) for each in zip(*(result[3] for result in results))]}))
+    if arguments.phases:
+        steps = arguments.warmup + arguments.steps + 1
+        print(json.dumps({name: total / steps for name, total in training.phases.items()}))
+
+
 def main():
     parser = argparse.ArgumentParser()
-    for name, default in (("threads", 1), ("vocab", 8192), ("seq", 256), ("hidden", 512), ("heads", 8), ("layers", 8),
+    parser.add_argument("--mode", choices=("single", "ddp", "fsdp"), default="single")
+    for name, default in (("ranks", 1), ("threads", 1), ("vocab", 8192), ("seq", 256), ("hidden", 512), ("heads", 8), ("layers", 8),
                           ("batch", 8), ("microbatches", 4), ("steps", 10), ("warmup", 3), ("seed", 1234)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--fused", action="store_true", help="the fused AdamW instead of PyTorch's default choice")
     parser.add_argument("--phases", action="store_true", help="print the time of each phase, in seconds")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    tokens = torch.Generator().manual_seed(arguments.seed)
-
-    model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=arguments.fused or None)
-    times, losses, phases = [], [], {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}
-
-    for step in range(arguments.warmup + arguments.steps):
-        inputs = torch.randint(arguments.vocab, (arguments.batch, arguments.seq), generator=tokens)
-        labels = torch.randint(arguments.vocab, (arguments.batch, arguments.seq), generator=tokens)
-        began = time.perf_counter()
-        optimizer.zero_grad()
-        total = 0.0
-        for part, expected in zip(inputs.chunk(arguments.microbatches), labels.chunk(arguments.microbatches)):
-            mark = time.perf_counter()
-            logits = model(part)
-            loss = functional.cross_entropy(logits.view(-1, arguments.vocab), expected.reshape(-1))
-            phases["forward"] += (split := time.perf_counter()) - mark
-            (loss / arguments.microbatches).backward()
-            phases["backward"] += time.perf_counter() - split
-            total += loss.item() / arguments.microbatches
-        mark = time.perf_counter()
-        optimizer.step()
-        phases["optimizer"] += time.perf_counter() - mark
-        times.append(time.perf_counter() - began)
-        losses.append(total)
-
-    seconds = statistics.median(times[arguments.warmup:])
-    print(json.dumps({
-        "mode": "pytorch", "ranks": 1, "threads": arguments.threads, "microbatches": arguments.microbatches, "step_s": seconds,
-        "tokens_per_s": arguments.batch * arguments.seq / seconds, "peak_rss_mib": [status("VmHWM")], "losses": losses}))
-    if arguments.phases:
-        print(json.dumps({name: total / len(times) for name, total in phases.items()}))
+    if arguments.ranks > 1 and arguments.mode == "single":
+        parser.error("several ranks need --mode ddp or fsdp")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if arguments.ranks == 1:
+        run(0, arguments, port)
+    else:
+        multiprocessing.spawn(run, (arguments, port), arguments.ranks)
 
 
-main()
+if __name__ == "__main__":
+    main()

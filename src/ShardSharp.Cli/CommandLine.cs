@@ -24,6 +24,7 @@ internal sealed class CommandLine(TextWriter output, TextWriter error, IReadOnly
             DoctorCommand.Create(this),
             RunCommand.Create(this),
             ConfigCommand.Create(this),
+            ScheduleCommand.Create(this),
         };
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count == 0)

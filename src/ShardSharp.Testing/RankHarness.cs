@@ -54,7 +54,7 @@ public static class RankHarness
             ranks,
             world =>
             {
-                using var session = new Session(loaded, world, (world.Rank, ranks), construction);
+                using var session = new Session(loaded, world, (world.Rank, ranks), construction, new CallSite(nameof(RankHarness), 0));
                 program(session);
             },
             options);
@@ -67,7 +67,10 @@ public static class RankHarness
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(ranks, 1);
         options ??= new RankHarnessOptions();
-        var terms = new RunTerms(options.Deadline, options.Deadline, options.CreateDisturbance(ranks)) { Report = report => options.FailureReported?.Invoke(report.ToString()) };
+        var terms = new RunTerms(options.Deadline, options.Deadline, options.Delays is { } delays ? delays.Delay : null)
+        {
+            Report = report => options.FailureReported?.Invoke(report.ToString()), SharesMemory = !options.SeparateHosts,
+        };
         using var threads = options.Backend == RankBackend.Threads ? new ThreadRendezvous(ranks, terms) : null;
         var job = Guid.NewGuid().ToString("N");
         Func<int, LocalWorld> join = threads is null ? new SharedMemoryRendezvous(job, ranks, terms).Join : threads.Join;

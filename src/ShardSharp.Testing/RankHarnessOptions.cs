@@ -11,29 +11,18 @@ public sealed record RankHarnessOptions
     /// <value>One minute unless set.</value>
     public TimeSpan Deadline { get; init; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>Seed of random delays between the steps of every operation, which show races that an even pace hides; none if null.</summary>
+    /// <summary>Delays between the steps of every operation, which show races that an even pace hides; none if null.</summary>
     /// <value>Null unless set.</value>
-    public int? DelaySeed { get; init; }
+    public DelayInjection? Delays { get; init; }
 
     /// <summary>Given the report of a failure between ranks, once; none if null.</summary>
     /// <value>Null unless set.</value>
     public Action<string>? FailureReported { get; init; }
 
-    internal Action<int>? CreateDisturbance(int ranks)
-    {
-        if (DelaySeed is not { } seed)
-            return null;
-        var randoms = Enumerable.Range(0, ranks).Select(rank => new Random((seed * 31) + rank)).ToArray();
-        return rank =>
-        {
-            // Background operations of a rank share its generator with the rank itself.
-            int choice;
-            lock (randoms[rank])
-                choice = randoms[rank].Next(8);
-            if (choice == 0)
-                Thread.Yield();
-            else if (choice < 4)
-                Thread.SpinWait(1 << (choice * 3));
-        };
-    }
+    /// <summary>
+    /// Whether the ranks act as if on hosts of their own: groups give callers no memory in common, so sharded parameters are gathered by
+    /// messages.
+    /// </summary>
+    /// <value>False unless set.</value>
+    public bool SeparateHosts { get; init; }
 }

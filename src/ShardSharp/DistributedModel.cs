@@ -1,5 +1,8 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
+using ShardSharp.DataParallel.Sharding;
+using ShardSharp.Diagnostics;
+using ShardSharp.Planning;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -15,30 +18,38 @@ namespace ShardSharp;
 /// </remarks>
 public abstract class DistributedModel : IDisposable
 {
-    private readonly GradientReducer _reducer;
+    private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
     private int _accumulated;
     private int _holds;
 
-    private protected DistributedModel(nn.Module module, ParallelConfiguration configuration, ProcessGroup dataParallel)
+    private protected DistributedModel(
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
     {
         (Root, Configuration) = (module, configuration);
-        _replicas = new ReplicaSynchronizer(module, dataParallel);
+        _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
-        var capacity = (long)(configuration.BucketCapacityMegabytes * 1024 * 1024);
-        _reducer = new GradientReducer(module, dataParallel, capacity, configuration.OverlappingAllReduce);
+        Prediction = Predict(module, configuration, groups.Shard);
+        _engine = configuration.ShardsState
+            ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
+            : new GradientReducer(
+                module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
     }
 
     private protected nn.Module Root { get; }
 
     private protected ParallelConfiguration Configuration { get; }
 
-    /// <summary>The parameters that this rank holds.</summary>
-    public IEnumerable<Parameter> Parameters => Root.parameters();
+    /// <summary>
+    /// The parameters that this rank updates. Where the optimizer's state is sharded, these are the pieces that the rank owns of the model's
+    /// parameters: one-dimensional, and empty where other ranks own all of one. They have the gradients, which those of the module do not.
+    /// </summary>
+    public IEnumerable<Parameter> Parameters => NamedParameters.Select(named => named.Parameter);
 
-    /// <summary>The parameters that this rank holds, with their names in the model.</summary>
-    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters => Root.named_parameters();
+    /// <summary>The parameters that this rank updates, with their names in the model.</summary>
+    /// <inheritdoc cref="Parameters"/>
+    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters => _engine.Parameters;
 
     /// <summary>Puts the model in training mode: dropout drops, and normalisation learns.</summary>
     public void Train() => Root.train();
@@ -50,8 +61,7 @@ public abstract class DistributedModel : IDisposable
     public void ZeroGradients()
     {
         HasOwnGradients = false;
-        foreach (var parameter in Root.parameters())
-            parameter.grad = null;
+        _engine.ZeroGradients();
     }
 
     /// <summary>
@@ -60,10 +70,17 @@ public abstract class DistributedModel : IDisposable
     /// <remarks>Gradients of several steps are summed; divide the loss by their number for the mean.</remarks>
     public IDisposable AccumulateGradients() => new Accumulation(this);
 
+    /// <summary>
+    /// Makes the module's parameters readable, whole, on every rank until the result is disposed; every rank calls it. For what does not go
+    /// through a step or <c>Forward</c> of this model, such as saving, printing or generating with the module on one rank alone.
+    /// </summary>
+    public IDisposable GatherParameters() => _engine.GatherParameters();
+
     /// <inheritdoc/>
     public void Dispose()
     {
-        _reducer.Dispose();
+        IsDisposed = true;
+        _engine.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
     }
@@ -71,7 +88,29 @@ public abstract class DistributedModel : IDisposable
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
     internal bool HasOwnGradients { get; private set; }
 
-    internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_reducer.Group, group);
+    internal bool IsDisposed { get; private set; }
+
+    /// <summary>What steps take for a time.</summary>
+    internal StepMemory StepMemory { get; } = new();
+
+    /// <summary>Called at the end of each step; null for nothing.</summary>
+    internal Action? StepEnded { get; init; }
+
+    /// <summary>What this rank holds of the model now.</summary>
+    internal HeldState Held => _engine.Held;
+
+    /// <summary>What this rank will hold of the model.</summary>
+    internal StatePrediction Prediction { get; }
+
+    internal ProcessGroup? Shards => _engine.Shards;
+
+    internal double? GradientClipping => Configuration.ShardedGradientClipping;
+
+    internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
+
+    internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);
+
+    internal void Update(Action update) => _engine.Update(update);
 
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
     private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
@@ -81,39 +120,41 @@ public abstract class DistributedModel : IDisposable
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
         using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
         var outputs = new List<Tensor>(batch.Count);
+        StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
+            using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
+            memory.ForwardEnded();
             var scaled = batch.Count == 1 ? value : value / weight;
-            if (synchronizes && i == batch.Count - 1)
-                _reducer.Arm();
+            var last = synchronizes && i == batch.Count - 1;
+            _engine.Arm(last);
             scaled.backward();
+            _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
+        StepMemory.EndStep();
         HasOwnGradients = !synchronizes;
-        if (synchronizes)
-        {
-            _reducer.Finish();
 
-            // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
-            if (Configuration.BroadcastBuffers)
-                _replicas.BroadcastBuffers();
-        }
+        // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
+        if (synchronizes && Configuration.BroadcastBuffers)
+            _replicas.BroadcastBuffers();
 
+        StepEnded?.Invoke();
         return new StepOutput(outputs);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected static StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
     {
         using var _ = no_grad();
         var outputs = new List<Tensor>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(output(batch.Slice(i)).MoveToOuterDisposeScope());
+            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
         }
 
         return new StepOutput(outputs);
@@ -123,17 +164,20 @@ public abstract class DistributedModel : IDisposable
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
+        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
+        RequireLoss(value);
+        return value;
+    }
+
+    private Tensor Explained(Func<Tensor> compute)
+    {
         try
         {
-            var value = loss(batch.Slice(index)).MoveToOuterDisposeScope();
-            RequireLoss(value);
-            return value;
+            return compute();
         }
-        catch (Exception failure) when (_reducer.Overlaps && BackwardMarker.IsWrittenTo(failure))
+        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {
-            throw new InvalidOperationException(
-                "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce "
-                + "to false for this model, or let the module compute a new tensor.", failure);
+            throw explained;
         }
     }
 
@@ -145,6 +189,16 @@ public abstract class DistributedModel : IDisposable
                 $"A step needs the loss as a single number that depends on the model's parameters; it got shape [{string.Join(", ", value.shape)}]"
                 + $"{(value.requires_grad ? "" : " without a gradient function")}.");
         }
+    }
+
+    private static StatePrediction Predict(nn.Module module, ParallelConfiguration configuration, ProcessGroup shard)
+    {
+        if (!configuration.ShardsState)
+            return new StatePrediction(module, shards: 1, wholeBelow: 0);
+        var wholeBelow = shard.SharesMemory ? 0
+            : configuration.ReleasesParameters ? configuration.ShardedPersistenceThreshold
+            : long.MaxValue;
+        return new StatePrediction(module, shard.Size, wholeBelow);
     }
 
     private sealed class Accumulation : IDisposable

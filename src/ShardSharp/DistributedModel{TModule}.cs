@@ -1,4 +1,3 @@
-using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
@@ -10,8 +9,8 @@ namespace ShardSharp;
 public sealed class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
-    internal DistributedModel(TModule module, ParallelConfiguration configuration, ProcessGroup dataParallel)
-        : base(module, configuration, dataParallel) => Module = module;
+    internal DistributedModel(TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
+        : base(module, configuration, groups, isUnit) => Module = module;
 
     /// <summary>The model as its author wrote it, for evaluation, generation and inspection.</summary>
     public TModule Module { get; }

@@ -1,3 +1,4 @@
+using ShardSharp.Optimizers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -8,16 +9,23 @@ namespace ShardSharp;
 public partial class DistributedOptimizer : optim.Optimizer
 {
     private readonly DistributedModel _model;
+    private readonly FusedStep? _fused;
 
-    private DistributedOptimizer(DistributedModel model, optim.Optimizer inner)
-        : base(nint.Zero) => (_model, Inner) = (model, inner);
+    private DistributedOptimizer(DistributedModel model, optim.Optimizer inner, bool fused)
+        : base(nint.Zero) => (_model, Inner, _fused) = (model, inner, fused ? FusedStep.Of(inner) : null);
 
-    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner) => inner switch
+    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner, bool fused)
     {
-        optim.IMomentum momentum => new WithMomentum(model, inner, momentum),
-        optim.IBetas betas => new WithBetas(model, inner, betas),
-        _ => new DistributedOptimizer(model, inner),
-    };
+        model.RequireSuitable(inner);
+        return inner switch
+        {
+            optim.IMomentum momentum => new WithMomentum(model, inner, fused, momentum),
+            optim.IBetas betas => new WithBetas(model, inner, fused, betas),
+            _ => new DistributedOptimizer(model, inner, fused),
+        };
+    }
+
+    internal bool IsDisposed { get; private set; }
 
     /// <summary>The optimizer as it was created.</summary>
     public optim.Optimizer Inner { get; }
@@ -25,20 +33,26 @@ public partial class DistributedOptimizer : optim.Optimizer
     /// <summary>The inner optimizer's groups, whose learning rates schedulers change.</summary>
     public override IEnumerable<optim.ILearningRateController> ParamGroups => Inner.ParamGroups;
 
-    /// <summary>Updates the parameters from their averaged gradients.</summary>
+    /// <summary>Updates the parameters from their averaged gradients, clipped first if <c>sdp_gradient_clipping</c> says so.</summary>
     /// <param name="closure">Evaluates the loss anew, for the optimizers that ask for it; it must give the same on every rank.</param>
     /// <returns>The closure's loss; null without one.</returns>
-    /// <exception cref="InvalidOperationException">The gradients are this rank's alone, so the ranks' parameters would differ.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The gradients are this rank's alone, so the ranks' parameters would differ; or they are to be clipped and not all finite.
+    /// </exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
-        if (_model.HasOwnGradients)
-        {
-            throw new InvalidOperationException(
-                "The last step of the model only accumulated gradients on this rank. The optimizer runs after a step that averages them: the "
-                + "first outside AccumulateGradients, or the last of backward_passes_per_step.");
-        }
+        RequireAveragedGradients();
 
-        return Inner.step(closure);
+        // It evaluates the loss several times and updates the parameters in between.
+        if (Inner is LBFGS)
+            return Inner.step(closure);
+
+        // Called here, as the inner optimizer would before it updates anything, because it computes with the parameters.
+        var loss = Evaluate(closure);
+        if (_model.GradientClipping is { } maximum)
+            ClipGradients(maximum);
+        _model.Update(UpdateParameters);
+        return loss!;
     }
 
     /// <summary>
@@ -54,9 +68,22 @@ public partial class DistributedOptimizer : optim.Optimizer
     /// <param name="param_group">The parameters and their options.</param>
     public override void add_param_group(ParamGroup param_group) => Inner.add_param_group(param_group);
 
+    private static Tensor? Evaluate(Func<Tensor>? closure)
+    {
+        using var _ = enable_grad();
+        return closure?.Invoke();
+    }
+
+    private void UpdateParameters()
+    {
+        if (_fused?.TryRun() is not true)
+            Inner.step();
+    }
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
+        IsDisposed = true;
         if (disposing)
             Inner.Dispose();
         base.Dispose(disposing);

@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Launching;
 using ShardSharp.Topology;
+using CallSite = ShardSharp.Communication.CallSite;
 
 namespace ShardSharp;
 
@@ -12,6 +14,8 @@ public static class ModelParallel
     /// understood here; the rest is the program's own, in <see cref="Session.Arguments"/>.</param>
     /// <param name="program">What every rank does.</param>
     /// <param name="defaults">What holds unless configuration file, environment or command line say otherwise.</param>
+    /// <param name="file">Filled in by the compiler, for error reports.</param>
+    /// <param name="line">Filled in by the compiler, for error reports.</param>
     /// <returns>The exit code for <c>Main</c> to return: 0 success; 1 the program failed; 2 the configuration is wrong; that of the first
     /// rank process to fail; 128 + n after signal n.</returns>
     /// <remarks>
@@ -19,13 +23,14 @@ public static class ModelParallel
     /// process starts the same program once for every rank, with the same arguments, and supervises the ranks: code before the call runs in
     /// all of them. Output lines carry the rank. Ctrl-C stops everything; a rank that fails ends the others.</para>
     /// </remarks>
-    public static int Launch(string[] arguments, Action<Session> program, ParallelConfiguration? defaults = null)
+    public static int Launch(string[] arguments, Action<Session> program, ParallelConfiguration? defaults = null, [CallerFilePath] string file = "",
+        [CallerLineNumber] int line = 0)
     {
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(program);
         try
         {
-            return new SessionLauncher(arguments, program, defaults).Run();
+            return new SessionLauncher(arguments, program, defaults, new CallSite(file, line)).Run();
         }
         catch (Exception wrong) when (wrong is ConfigurationException or ClusterEnvironmentException or PlatformNotSupportedException)
         {

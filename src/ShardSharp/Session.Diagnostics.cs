@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Diagnostics;
 
@@ -12,7 +13,9 @@ public sealed partial class Session
     public FlightRecorder FlightRecorder => Groups.World.Recorder;
 
     /// <summary>Finds out which ranks the others wait for; every rank calls it and gets the same.</summary>
-    public StragglerReport StragglerReport()
+    /// <param name="file">Filled in by the compiler, for error reports.</param>
+    /// <param name="line">Filled in by the compiler, for error reports.</param>
+    public StragglerReport StragglerReport([CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         var values = new double[(2 * Size) + 1];
         for (var rank = 0; rank < Size; rank++)
@@ -22,7 +25,7 @@ public sealed partial class Session
         }
 
         values[2 * Size] = Stopwatch.GetElapsedTime(_started).TotalSeconds / Size;
-        Groups.World.AllReduce(values.AsSpan());
+        Groups.World.AllReduce(values.AsSpan(), ReduceOperation.Sum, file, line);
         return new StragglerReport(
             [.. Enumerable.Range(0, Size).Select(rank => ((long)values[rank], (long)values[Size + rank]))], TimeSpan.FromSeconds(values[2 * Size]));
     }

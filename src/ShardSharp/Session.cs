@@ -1,14 +1,17 @@
+using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
+using ShardSharp.Modules;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using CallSite = ShardSharp.Communication.CallSite;
 
 namespace ShardSharp;
 
 /// <summary>One rank's part of a run: who it is, the groups it belongs to, and the way to distributed models, optimizers and data.</summary>
 /// <remarks>
-/// <see cref="ModelParallel.Launch(string[], Action{Session}, ParallelConfiguration?)"/> creates one for every rank. It belongs to one
+/// <see cref="ModelParallel.Launch"/> creates one for every rank. It belongs to one
 /// thread. There is no current session: what needs one is given it, which is what lets ranks be threads of one process.
 /// </remarks>
 public sealed partial class Session : IDisposable
@@ -19,15 +22,17 @@ public sealed partial class Session : IDisposable
     /// <param name="world">The group of all ranks, owned from now on.</param>
     /// <param name="place">Rank and size among the ranks of this host.</param>
     /// <param name="construction">Held while a model is built; shared by the ranks of a process, which share a random generator.</param>
+    /// <param name="site">Where the program asked for it.</param>
     /// <param name="device">Where the rank computes; the CPU if null.</param>
-    internal Session(LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction, Device? device = null)
+    internal Session(
+        LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction, CallSite site, Device? device = null)
     {
         (Loaded, _construction, Device) = (loaded, construction, device ?? CPU);
         Layout = new RankLayout(
             world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
         Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
-        Groups = new SessionGroups(world, Layout);
+        Groups = new SessionGroups(world, Layout, Configuration, site);
     }
 
     /// <summary>The configuration in force.</summary>
@@ -65,46 +70,60 @@ public sealed partial class Session : IDisposable
 
     /// <summary>Builds a model on every rank and makes the copies one.</summary>
     /// <typeparam name="TModule">The module's type.</typeparam>
-    /// <param name="create">Builds the module, on the CPU: it is moved to <see cref="Device"/> afterwards. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
-    /// the same parameters as one.</param>
+    /// <param name="create">Builds the module, on the CPU; it is moved to <see cref="Device"/> then. It runs after
+    /// <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with the same parameters as one.</param>
+    /// <param name="isUnit">
+    /// Which modules are units of sharded data parallelism, by their names in the model, such as <c>blocks.0</c>: the parameters of a unit are
+    /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
+    /// transformer, and the modules beside them.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
-    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create)
+    /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
+    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create, Func<string, bool>? isUnit = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
-        TModule module;
-        lock (_construction)
-        {
-            manual_seed(Configuration.Seed);
-            module = create();
-        }
-
-        if (Device.type != DeviceType.CPU)
-            module.to(Device);
-
-        return new DistributedModel<TModule>(module, Configuration, Groups.ReducedData);
+        if (!Configuration.DelayedParameterInitialization)
+            return Distribute(OnDevice(Build(create)), isUnit);
+        using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
+        var module = Build(() => delayed.Build(create));
+        if (!Configuration.ShardsState)
+            delayed.MoveToMemory();
+        var model = Distribute(module, isUnit);
+        delayed.MoveToMemory();
+        return model;
     }
 
     /// <summary>Creates an optimizer for a distributed model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
+    /// <param name="fused">Whether Adam, AdamW and SGD update all parameters of a group by one fused kernel, which is faster, needs no
+    /// temporaries, and differs from TorchSharp's own step by rounding only.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
-    /// <exception cref="ArgumentException">The model belongs to another rank of this process.</exception>
-    public DistributedOptimizer DistributedOptimizer(DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create)
+    /// <exception cref="ArgumentException">
+    /// The model belongs to another rank of this process, or the optimizer's parameters are not those that it was passed.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The optimizer cannot work on pieces of parameters.</exception>
+    public DistributedOptimizer DistributedOptimizer(
+        DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        return ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters));
+        var optimizer = ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
+        _optimizers.Add(optimizer);
+        return optimizer;
     }
 
     /// <summary>The mean of a number over the ranks that see different samples; every rank calls it and gets the same.</summary>
     /// <param name="value">This rank's number, such as the loss of its part of the batch.</param>
-    public double MeanOverDataRanks(double value)
+    /// <param name="file">Filled in by the compiler, for error reports.</param>
+    /// <param name="line">Filled in by the compiler, for error reports.</param>
+    public double MeanOverDataRanks(double value, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         Span<double> values = [value];
-        Groups.Data.AllReduce(values, ReduceOperation.Mean);
+        Groups.Data.AllReduce(values, ReduceOperation.Mean, file, line);
         return values[0];
     }
 
@@ -115,13 +134,43 @@ public sealed partial class Session : IDisposable
         var values = new double[metrics.Length];
         for (var i = 0; i < values.Length; i++)
             values[i] = metrics[i].Value;
-        Groups.Data.AllReduce(values.AsSpan(), ReduceOperation.Mean);
+
+        // Optional parameters cannot follow any number of metrics, so the compiler has no place for the line.
+        Groups.Data.AllReduce(values.AsSpan(), ReduceOperation.Mean, "Session.Report", 0);
         if (!IsFirstRank)
             return;
         var line = new System.Text.StringBuilder();
         for (var i = 0; i < values.Length; i++)
             line.Append(System.Globalization.CultureInfo.InvariantCulture, $"{(i == 0 ? "" : "  ")}{metrics[i].Name} {values[i]:G6}");
         Console.WriteLine(line);
+    }
+
+    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit)
+        where TModule : nn.Module
+    {
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit)
+        {
+            StepEnded = Configuration.MemoryReport ? PrintMemory : null,
+        };
+        _models.Add(model);
+        return model;
+    }
+
+    private TModule OnDevice<TModule>(TModule module)
+        where TModule : nn.Module
+    {
+        if (Device.type != DeviceType.CPU)
+            module.to(Device);
+        return module;
+    }
+
+    private TModule Build<TModule>(Func<TModule> create)
+    {
+        lock (_construction)
+        {
+            manual_seed(Configuration.Seed);
+            return create();
+        }
     }
 
     /// <summary>Leaves all groups.</summary>

@@ -8,11 +8,15 @@ public sealed class SessionGroups : IDisposable
 {
     private readonly Dictionary<GroupKind, ProcessGroup> _groups;
 
-    internal SessionGroups(ProcessGroup world, RankLayout layout)
+    internal SessionGroups(ProcessGroup world, RankLayout layout, ParallelConfiguration configuration, CallSite site)
     {
         _groups = new Dictionary<GroupKind, ProcessGroup> { [GroupKind.World] = world };
         foreach (var kind in Enum.GetValues<GroupKind>().Where(kind => kind != GroupKind.World))
-            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind));
+            _groups[kind] = world.Split(NameOf(kind), layout.Groups(kind), site.File, site.Line);
+        var degree = configuration.ShardOptimizerState ? ReducedData.Size : configuration.ShardedDataParallelDegree;
+        var mesh = layout.ShardedDataMesh(degree);
+        Shard = degree == ReducedData.Size ? ReducedData : world.Split("shard", mesh.Groups(AxisName.Shard), site.File, site.Line);
+        Replicate = degree == 1 ? ReducedData : world.Split("replicate", mesh.Groups(AxisName.Replicate), site.File, site.Line);
     }
 
     /// <summary>All ranks (SMP: <c>WORLD</c>).</summary>
@@ -33,6 +37,12 @@ public sealed class SessionGroups : IDisposable
     /// <summary>Ranks that together hold one copy of the model (SMP: <c>MP_GROUP</c>).</summary>
     public ProcessGroup Model => this[GroupKind.Model];
 
+    /// <summary>Ranks that share one copy of the parameters, neighbours in <see cref="ReducedData"/>; this rank alone if nothing is sharded.</summary>
+    public ProcessGroup Shard { get; }
+
+    /// <summary>Ranks that hold the same shard of different copies of the parameters.</summary>
+    public ProcessGroup Replicate { get; }
+
     /// <summary>This rank's group of a kind.</summary>
     /// <param name="kind">Which group.</param>
     public ProcessGroup this[GroupKind kind] => _groups[kind];
@@ -40,9 +50,9 @@ public sealed class SessionGroups : IDisposable
     /// <summary>Leaves all groups, the world last.</summary>
     public void Dispose()
     {
-        foreach (var (kind, group) in _groups)
+        foreach (var group in _groups.Values.Append(Shard).Append(Replicate).Distinct())
         {
-            if (kind != GroupKind.World)
+            if (group != World)
                 group.Dispose();
         }
 

@@ -29,7 +29,7 @@ internal static class NcclScenarios
         var isFirst = session.IsFirstRank;
         using (var single = session.Size == 1 ? Single(session) : null)
         {
-            Conformance.OrderIsFree = true;
+            ConformanceData.OrderIsFree = true;
             var world = single ?? session.Groups.World;
             foreach (var (name, program) in Conformance.Programs.Where(program => program.Key != NotOfNccl))
             {
@@ -41,13 +41,13 @@ internal static class NcclScenarios
 
         if (session.Size > 1)
             return;
-        Conformance.OrderIsFree = false;
+        ConformanceData.OrderIsFree = false;
         Task.WaitAll(Stage(ranks: 2));
     }
 
     /// <summary>NCCL with one rank, which a session of one rank has no need of.</summary>
     private static NcclProcessGroup Single(Session session) => NcclRendezvous.Join(
-        new SoloProcessGroup("world", 0), CudaDevices.OfThisProcess.Open(session.Device.index), TimeSpan.FromMinutes(1));
+        new SoloProcessGroup("world", 0), CudaDevices.OfThisProcess.Open(session.Device.index), TimeSpan.FromMinutes(1), new CallSite("conformance", 0));
 
     /// <summary>Tensors of the GPU on a backend of the host's memory, by pinned staging: ranks are threads that share the GPU.</summary>
     private static Task[] Stage(int ranks)

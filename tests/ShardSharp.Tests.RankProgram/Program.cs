@@ -3,14 +3,21 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using ShardSharp.Launching;
 using ShardSharp.Tests;
+using ShardSharp.Tests.Stress;
 using ShardSharp.Topology;
 
+if (args is ["session", "victim", ..])
+    return VictimScenario.Run(args);
 if (args is ["session", ..])
     return SessionScenarios.Run(args);
+if (args is ["mpi-victim", ..])
+    return VictimScenario.RunUnderMpi(args);
 if (args is ["mpi", ..])
     return MpiScenarios.Run(args);
 if (args is ["nccl", ..])
     return NcclScenarios.Run(args);
+if (args is ["stress", ..])
+    return StressProgram.Run(args);
 
 // Without a rank in its environment the program launches itself on two ranks, as ModelParallel.Launch does; as a rank it plays a scenario.
 if (Environment.GetEnvironmentVariable(RankVariables.Rank) is not { } rankText)

@@ -27,6 +27,10 @@ internal static class SessionScenarios
                 ReadBatch();
                 break;
 
+            case "exhaust-memory" when isCulprit:
+                torch.empty(1L << 46).Dispose();
+                break;
+
             case "throw-and-tidy-up":
                 try
                 {
@@ -43,6 +47,10 @@ internal static class SessionScenarios
             case "die" when isCulprit:
                 using (var self = Process.GetCurrentProcess())
                     self.Kill();
+                break;
+
+            case "die-sharing-memory":
+                DieSharingMemory(session, name: session.Arguments[2], dies: isCulprit);
                 break;
 
             case "exit" when isCulprit:
@@ -64,6 +72,31 @@ internal static class SessionScenarios
             default:
                 SumOf(1, session);
                 break;
+        }
+    }
+
+    /// <summary>One rank dies while all use memory of theirs; it stays usable for those who live.</summary>
+    private static void DieSharingMemory(Session session, string name, bool dies)
+    {
+        const long Elements = 1 << 20;
+        using var group = session.Groups.World.Split(name, [[.. Enumerable.Range(0, session.Size)]]);
+        using var memory = group.AllocateShared(Elements * sizeof(float));
+        using var all = memory.View(0, [Elements], torch.ScalarType.Float32);
+        if (dies)
+        {
+            all.fill_(7);
+            using var self = Process.GetCurrentProcess();
+            self.Kill();
+        }
+
+        try
+        {
+            group.Barrier();
+        }
+        catch (RankFailedException)
+        {
+            Console.WriteLine($"holds {all.sum().item<float>() / Elements}");
+            throw;
         }
     }
 

@@ -25,6 +25,15 @@ internal readonly record struct CollectiveCall(
     /// <summary>Whether the caller computes meanwhile, so that a core spent on waiting would be missed.</summary>
     public bool InBackground { get; init; }
 
+    /// <summary>Whether it is a piece of a call on a larger group, whose waits count there.</summary>
+    public bool IsPart { get; init; }
+
+    /// <summary>Position among the collectives of the group, from 1.</summary>
+    public long Sequence { get; init; }
+
+    /// <summary>Shape of what this rank gives, or gets where it gives nothing.</summary>
+    public TensorShape Shape { get; init; }
+
     /// <summary>Bytes that all ranks must agree on: the full buffer of a reduction, one rank's share of a gather.</summary>
     /// <remarks>In a gather or scatter only the root holds the large buffer, so the share is what everybody has.</remarks>
     public long AgreedBytes => Kind switch

@@ -26,6 +26,19 @@ internal readonly unsafe struct FlatBuffer
         }
     }
 
+    /// <summary>Several buffers, one after another.</summary>
+    public static FlatBuffer Of(ReadOnlySpan<FlatBuffer> parts)
+    {
+        var pieces = new List<(nint, long)>();
+        foreach (var part in parts)
+        {
+            foreach (var run in part.Runs(0, part.Length))
+                pieces.Add(((nint)run.Address, run.Length));
+        }
+
+        return new FlatBuffer(CollectionsMarshal.AsSpan(pieces));
+    }
+
     /// <summary>Bytes in all.</summary>
     public long Length { get; }
 

@@ -73,6 +73,17 @@ public abstract partial class ProcessGroup
         [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         ExchangeAsync(CollectiveKind.ReduceScatter, output, input, operation, NoPeer, new CallSite(file, line));
 
+    /// <summary>Does the same with a contribution that consists of several tensors, as if they were one long tensor.</summary>
+    /// <param name="inputs">Contributions: together <see cref="Size"/> times the elements of <paramref name="output"/>.</param>
+    /// <inheritdoc cref="ReduceScatter(Tensor, Tensor, ReduceOperation, string, int)"/>
+    public Work ReduceScatterAsync(Tensor output, ReadOnlySpan<Tensor> inputs, ReduceOperation operation = ReduceOperation.Sum,
+        [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
+    {
+        var source = TensorLease.Of(Devices, inputs, written: false, outlive: true);
+        var target = Lease(output, written: true, outlive: true);
+        return Start(Validated(CollectiveKind.ReduceScatter, target, source, operation, NoPeer, new CallSite(file, line)), source, target);
+    }
+
     /// <summary>Sends the <c>i</c>-th of <see cref="Size"/> equal shares to rank <c>i</c> and collects what the ranks sent, in rank order.</summary>
     /// <param name="output">Result, of as many elements as <paramref name="input"/>; other memory than it.</param>
     /// <param name="input">Contribution, of a number of elements that <see cref="Size"/> divides.</param>
@@ -99,7 +110,11 @@ public abstract partial class ProcessGroup
     private static CollectiveCall InPlace(CollectiveKind kind, in TensorLease lease, ReduceOperation operation, CallSite site)
     {
         ElementTypes.RequireReducible(lease.ElementType, operation);
-        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site) { Device = lease.Device };
+        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private void Exchange(CollectiveKind kind, Tensor? output, Tensor? input, ReduceOperation operation, int root, CallSite site)

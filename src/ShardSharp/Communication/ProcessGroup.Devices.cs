@@ -56,7 +56,7 @@ public abstract partial class ProcessGroup
 
         try
         {
-            staging.Run(call, Size, this);
+            staging.Run(call, Size, Execute);
         }
         finally
         {

@@ -43,13 +43,21 @@ public abstract partial class ProcessGroup
     private CollectiveCall SendCall(in TensorLease lease, int destination, CallSite site)
     {
         RequireOther(destination, nameof(destination));
-        return new CollectiveCall(CollectiveKind.Send, lease.ElementType, lease.Memory, default, default, destination, site) { Device = lease.Device };
+        return new CollectiveCall(CollectiveKind.Send, lease.ElementType, lease.Memory, default, default, destination, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private CollectiveCall ReceiveCall(in TensorLease lease, int source, CallSite site)
     {
         RequireOther(source, nameof(source));
-        return new CollectiveCall(CollectiveKind.Receive, lease.ElementType, default, lease.Memory, default, source, site) { Device = lease.Device };
+        return new CollectiveCall(CollectiveKind.Receive, lease.ElementType, default, lease.Memory, default, source, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private void RequireOther(int rank, string name)

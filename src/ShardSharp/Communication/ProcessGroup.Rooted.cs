@@ -72,7 +72,7 @@ public abstract partial class ProcessGroup
         ExchangeAsync(CollectiveKind.Scatter, output, input, default, root, new CallSite(file, line));
 
     private CollectiveCall BroadcastCall(in TensorLease lease, int root, CallSite site) =>
-        BroadcastCall(lease.ElementType, lease.Memory, root, site) with { Device = lease.Device };
+        BroadcastCall(lease.ElementType, lease.Memory, root, site) with { Shape = lease.Shape, Device = lease.Device };
 
     private CollectiveCall BroadcastCall(ScalarType elementType, FlatBuffer memory, int root, CallSite site)
     {
@@ -88,6 +88,7 @@ public abstract partial class ProcessGroup
         return new CollectiveCall(
             CollectiveKind.Reduce, lease.ElementType, lease.Memory, Rank == root ? lease.Memory : default, operation, root, site)
         {
+            Shape = lease.Shape,
             Device = lease.Device,
         };
     }

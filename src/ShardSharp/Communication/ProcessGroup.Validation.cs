@@ -37,6 +37,7 @@ public abstract partial class ProcessGroup
             kind, given, holdsAll || kind == CollectiveKind.Gather ? input.Memory : default,
             holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site)
         {
+            Shape = input.Shape.Tensors > 0 ? input.Shape : output.Shape,
             Device = device,
         };
     }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardSharp.Communication;
 
 /// <summary>A set of ranks that communicate: the one contract that every backend fulfils.</summary>
@@ -13,6 +15,7 @@ public abstract partial class ProcessGroup : IDisposable
 {
     private readonly WorkQueue _collectives;
     private readonly Dictionary<(CollectiveKind Direction, int Peer), WorkQueue> _channels = [];
+    private FlightRecorder? _recorder;
     private GroupRecording? _recording;
     private bool _disposed;
 
@@ -23,7 +26,8 @@ public abstract partial class ProcessGroup : IDisposable
     private protected ProcessGroup(string name, int rank, IReadOnlyList<int> globalRanks, FlightRecorder? recorder = null)
     {
         (Name, Rank, GlobalRanks) = (name, rank, globalRanks);
-        _recording = recorder?.Open(name, globalRanks);
+        if (recorder is not null)
+            RecordIn(recorder);
         _collectives = new WorkQueue($"{name} rank {rank} collectives");
     }
 
@@ -42,9 +46,12 @@ public abstract partial class ProcessGroup : IDisposable
     /// <summary>Divides this group into disjoint groups; every rank of this group must call it with the same partition.</summary>
     /// <param name="name">What the new groups are called in reports.</param>
     /// <param name="partition">Ranks of this group, each in exactly one part; a part's order is the rank order of its group.</param>
+    /// <param name="file">Filled in by the compiler, for error reports.</param>
+    /// <param name="line">Filled in by the compiler, for error reports.</param>
     /// <returns>The new group that this rank belongs to. The caller disposes it, before this one.</returns>
     /// <exception cref="ArgumentException">A rank is missing from the partition or in it twice.</exception>
-    public ProcessGroup Split(string name, IReadOnlyList<IReadOnlyList<int>> partition)
+    public ProcessGroup Split(
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         ArgumentNullException.ThrowIfNull(partition);
         if (!partition.SelectMany(part => part).Order().SequenceEqual(Enumerable.Range(0, Size)))
@@ -53,11 +60,19 @@ public abstract partial class ProcessGroup : IDisposable
             throw new ArgumentException($"A partition of group '{Name}' needs each of its ranks 0..{Size - 1} exactly once; given {given}.");
         }
 
+        var group = SplitOff(name, partition, new CallSite(file, line));
+        group.RecordIn(Recorder);
+        return group;
+    }
+
+    /// <summary>As <see cref="Split"/>, for a partition that was checked and a part that is not recorded: a piece of another group, whose
+    /// calls are.</summary>
+    internal ProcessGroup SplitOff(string name, IReadOnlyList<IReadOnlyList<int>> partition, CallSite site)
+    {
         WaitForCollectives();
-        var mine = partition.First(part => part.Contains(Rank));
-        var group = CreateSubgroup(name, partition, mine);
+        var group = CreateSubgroup(name, partition, partition.First(part => part.Contains(Rank)), site);
+        group._recorder = Recorder;
         group.Devices = Devices;
-        group._recording = Recorder.Open(name, group.GlobalRanks);
         return group;
     }
 
@@ -76,23 +91,35 @@ public abstract partial class ProcessGroup : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>The same ranks without regard to which of them share a host, for those who want every rank to send by itself.</summary>
+    internal virtual ProcessGroup WithoutHierarchy => this;
+
     /// <summary>Runs one operation to its end on the calling thread, for a group that this one is a part of.</summary>
-    internal void Perform(in CollectiveCall call) => Execute(call);
+    internal void Perform(in CollectiveCall call) => Execute(call with { IsPart = true });
 
     /// <summary>What this rank called lately, in this and its other groups.</summary>
-    internal FlightRecorder Recorder => Recording.Recorder;
+    internal FlightRecorder Recorder => _recorder ??= FlightRecorder.Private();
 
     /// <summary>How long ranks waited for each other; null where that is not measured.</summary>
-    internal virtual Local.RankDelays? Delays => null;
+    internal virtual IRankDelays? Delays => null;
 
-    private GroupRecording Recording => _recording ??= FlightRecorder.Private().Open(Name, GlobalRanks);
+    /// <summary>Bytes of the buffers that collectives of this rank use at most; null where the backend does not say.</summary>
+    internal virtual long? BufferBytes => null;
+
+    /// <summary>Whether the ranks are threads of one process.</summary>
+    internal virtual bool IsWithinProcess => false;
+
+    /// <summary>Records calls from now on where all groups of the rank do.</summary>
+    internal void RecordIn(FlightRecorder recorder) => _recording = (_recorder = recorder).Open(Name, GlobalRanks);
+
+    private GroupRecording Recording => _recording ??= Recorder.Open(Name, GlobalRanks);
 
     /// <summary>Runs one operation to its end on the calling thread.</summary>
     private protected abstract void Execute(in CollectiveCall call);
 
     /// <summary>Creates this rank's part of a partition; called by all ranks of this group together.</summary>
     private protected abstract ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine);
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site);
 
     /// <summary>Releases what the backend holds.</summary>
     private protected abstract void Leave();
@@ -160,9 +187,9 @@ public abstract partial class ProcessGroup : IDisposable
         try
         {
             if (call.Mark is null)
-                Execute(call);
+                Execute(call with { Sequence = record->Sequence });
             else
-                ExecuteOnDevice(call);
+                ExecuteOnDevice(call with { Sequence = record->Sequence });
             state = FlightState.Completed;
         }
         finally

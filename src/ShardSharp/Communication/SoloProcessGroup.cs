@@ -3,6 +3,12 @@ namespace ShardSharp.Communication;
 /// <summary>A group of one rank: every collective is a copy from input to output.</summary>
 internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGroup(name, 0, [globalRank])
 {
+    public override bool SharesMemory => true;
+
+    internal override long? BufferBytes => 0;
+
+    private protected override SharedMemory Share(long bytes, CallSite site) => SharedMemory.Private(bytes);
+
     private protected override unsafe void Execute(in CollectiveCall call)
     {
         if (!Moves(call))
@@ -32,7 +38,7 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
         call.Output.Length > 0 && call.Kind != CollectiveKind.Broadcast && !call.Output.IsSameMemoryAs(call.Input);
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine) => new SoloProcessGroup(name, GlobalRanks[0]);
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site) => new SoloProcessGroup(name, GlobalRanks[0]);
 
     private protected override void Leave()
     {

@@ -19,6 +19,9 @@ internal readonly struct TensorLease : IDisposable
     /// <summary>The GPU that the memory belongs to; null for the host's.</summary>
     public int? Device { get; }
 
+    /// <summary>Their shape.</summary>
+    public TensorShape Shape { get; private init; }
+
     /// <summary>Element type of the tensors.</summary>
     public ScalarType ElementType => IsEmpty ? ScalarType.Byte : _tensors[0].dtype;
 
@@ -46,7 +49,7 @@ internal readonly struct TensorLease : IDisposable
         }
 
         var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, copies, memory, device) { Outlives = outlive };
+        return new TensorLease(held, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
     }
 
     private bool Outlives { get; init; }

@@ -21,6 +21,11 @@ internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMar
     public static bool IsWrittenTo(Exception failure) =>
         failure is ExternalException && failure.Message.Contains("is a view and is being modified inplace", StringComparison.Ordinal);
 
+    /// <summary>What to do about it, where the markers are there for reductions during backward.</summary>
+    public static InvalidOperationException Explain(Exception failure) => new(
+        "A module changes its input in place, which it cannot while gradients are reduced during backward. Set overlapping_allreduce to false for "
+        + "this model, or let the module compute a new tensor.", failure);
+
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         // One instance serves all applications of a function, so what belongs to this one goes into its context.

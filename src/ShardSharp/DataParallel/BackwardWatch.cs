@@ -10,28 +10,18 @@ namespace ShardSharp.DataParallel;
 internal sealed class BackwardWatch : IDisposable
 {
     private readonly Dictionary<nn.Module, nn.Module<Tensor, Tensor>.HookRemover> _hooks = new(ReferenceEqualityComparer.Instance);
-    private readonly long _capacity;
     private readonly Action _passed;
 
-    /// <param name="module">The model.</param>
-    /// <param name="capacity">Bytes of parameters that a watched part has at most, if it can be divided.</param>
     /// <param name="passed">Called on the thread that runs backward; it must not throw.</param>
-    public BackwardWatch(nn.Module module, long capacity, Action passed)
-    {
-        (_capacity, _passed) = (capacity, passed);
-        Watch(module);
-    }
+    public BackwardWatch(Action passed) => _passed = passed;
 
-    public void Dispose()
-    {
-        foreach (var hook in _hooks.Values)
-            hook.remove();
-    }
-
-    private void Watch(nn.Module part)
+    /// <summary>Watches the largest parts of a module that can be watched.</summary>
+    /// <param name="part">The module.</param>
+    /// <param name="capacity">Bytes of parameters that a watched part has at most, if it can be divided.</param>
+    public void Watch(nn.Module part, long capacity)
     {
         var bytes = part.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
-        if (part is nn.Module<Tensor, Tensor> called && (bytes <= _capacity || !part.children().Any()))
+        if (part is nn.Module<Tensor, Tensor> called && (bytes <= capacity || !part.children().Any()))
         {
             if (bytes > 0 && !_hooks.ContainsKey(part))
                 _hooks[part] = called.register_forward_pre_hook((_, input) => MarkIfRecorded(input));
@@ -39,7 +29,13 @@ internal sealed class BackwardWatch : IDisposable
         }
 
         foreach (var child in part.children())
-            Watch(child);
+            Watch(child, capacity);
+    }
+
+    public void Dispose()
+    {
+        foreach (var hook in _hooks.Values)
+            hook.remove();
     }
 
     private Tensor MarkIfRecorded(Tensor input) =>

@@ -9,40 +9,14 @@ namespace ShardSharp.DataParallel;
 /// <param name="parameters">Parameters of one element type, with their names.</param>
 internal sealed class GradientBucket(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
 {
-    private const long NoGradient = -1;
-
     private readonly Tensor[] _gradients = new Tensor[parameters.Count];
     private readonly long[] _versions = new long[parameters.Count];
     private Work? _work;
 
     public IReadOnlyList<(string Name, Parameter Parameter)> Parameters { get; } = parameters;
 
-    /// <summary>Whether backward has come to all gradients since <see cref="Remember"/>.</summary>
-    /// <remarks>
-    /// Autograd adds up what a parameter gets from all its uses and touches the gradient once, when the last of them is known
-    /// (torch/csrc/autograd/functions/accumulate_grad.h).
-    /// </remarks>
-    public bool IsComplete
-    {
-        get
-        {
-            for (var i = 0; i < _versions.Length; i++)
-            {
-                var version = VersionOf(Parameters[i].Parameter);
-                if (version == NoGradient || version == _versions[i])
-                    return false;
-            }
-
-            return true;
-        }
-    }
-
-    /// <summary>Notes what the gradients are before backward.</summary>
-    public void Remember()
-    {
-        for (var i = 0; i < _versions.Length; i++)
-            _versions[i] = VersionOf(Parameters[i].Parameter);
-    }
+    /// <summary>Which of the gradients backward has come to.</summary>
+    public GradientArrivals Arrivals { get; } = new([.. parameters.Select(named => named.Parameter)]);
 
     /// <summary>Begins to average the gradients over the group, in the background.</summary>
     /// <param name="group">Ranks with the same parameters.</param>
@@ -75,17 +49,7 @@ internal sealed class GradientBucket(IReadOnlyList<(string Name, Parameter Param
             var late = TensorVersion.Of(_gradients[i]) != _versions[i];
             _gradients[i].Dispose();
             if (late)
-            {
-                throw new InvalidOperationException(
-                    $"Parameter '{Parameters[i].Name}' received gradient in several parts, from a backward inside the step's backward, after "
-                    + "its reduction had begun. Set overlapping_allreduce to false for this model.");
-            }
+                throw LateGradient.Of(Parameters[i].Name);
         }
-    }
-
-    private static long VersionOf(Parameter parameter)
-    {
-        using var gradient = parameter.grad;
-        return gradient is null ? NoGradient : TensorVersion.Of(gradient);
     }
 }

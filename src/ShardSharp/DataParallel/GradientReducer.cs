@@ -10,7 +10,7 @@ namespace ShardSharp.DataParallel;
 /// After Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020. Buckets start in one fixed order,
 /// the same on every rank, whatever order gradients become known in, and whichever of them a rank does not have.
 /// </remarks>
-internal sealed class GradientReducer : IDisposable
+internal sealed class GradientReducer : IReplicaEngine
 {
     private readonly nn.Module _module;
     private readonly long _capacity;
@@ -29,15 +29,20 @@ internal sealed class GradientReducer : IDisposable
     {
         (_module, Group, _capacity) = (module, group, capacity);
         Divide();
-        if (overlap && group.Size > 1)
-            _watch = new BackwardWatch(module, capacity, OnPassed);
+        if (!overlap || group.Size == 1)
+            return;
+        _watch = new BackwardWatch(OnPassed);
+        _watch.Watch(module, capacity);
     }
 
-    /// <summary>Ranks that hold the same parameters.</summary>
     public ProcessGroup Group { get; }
 
-    /// <summary>Whether buckets start during backward.</summary>
+    public ProcessGroup? Shards => null;
+
     public bool Overlaps => _watch is not null;
+
+    public HeldState Held => new(
+        _module.parameters().Sum(TensorBytes.Of), SharedParameters: 0, TensorBytes.OfGradients(_module.parameters()));
 
     /// <summary>Number of buckets.</summary>
     public int Buckets => _buckets.Length;
@@ -45,23 +50,25 @@ internal sealed class GradientReducer : IDisposable
     /// <summary>How many buckets' reductions have begun, always the first ones.</summary>
     public int Started { get; private set; }
 
-    /// <summary>Announces the last backward before the optimizer's step, directly before it.</summary>
-    public void Arm()
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _module.named_parameters();
+
+    public void Arm(bool last)
     {
-        if (Group.Size == 1)
+        if (!last || Group.Size == 1)
             return;
         if (_frozen.Any(parameter => parameter.requires_grad))
             Divide();
         Started = 0;
         _armed = Overlaps;
         if (_armed)
-            Array.ForEach(_buckets, bucket => bucket.Remember());
+            Array.ForEach(_buckets, bucket => bucket.Arrivals.Remember());
     }
 
     /// <summary>Waits until all gradients are averages. Parameters that no rank has a gradient of stay without one.</summary>
-    public void Finish()
+    /// <param name="last">Whether the optimizer's step follows; before that the gradients stay this rank's.</param>
+    public void Finish(bool last)
     {
-        if (Group.Size == 1)
+        if (!last || Group.Size == 1)
             return;
         _armed = false;
         _failure?.Throw();
@@ -78,6 +85,24 @@ internal sealed class GradientReducer : IDisposable
                 parameter.grad = null;
         }
     }
+
+    public void ZeroGradients()
+    {
+        foreach (var parameter in _module.parameters())
+            parameter.grad = null;
+    }
+
+    /// <summary>Any optimizer will do: all ranks update all parameters alike.</summary>
+    public void RequireSuitable(optim.Optimizer optimizer)
+    {
+    }
+
+    public void Update(Action update) => update();
+
+    public Exception? Explain(Exception failure) => Overlaps && BackwardMarker.IsWrittenTo(failure) ? BackwardMarker.Explain(failure) : null;
+
+    /// <summary>They always are.</summary>
+    public IDisposable GatherParameters() => new ReadableParameters(static () => { });
 
     public void Dispose() => _watch?.Dispose();
 
@@ -119,7 +144,7 @@ internal sealed class GradientReducer : IDisposable
             return;
         try
         {
-            while (Started < _buckets.Length && _buckets[Started].IsComplete)
+            while (Started < _buckets.Length && _buckets[Started].Arrivals.AreComplete)
                 StartNext();
         }
         catch (Exception failure)

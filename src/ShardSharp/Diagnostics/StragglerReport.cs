@@ -8,7 +8,7 @@ namespace ShardSharp.Diagnostics;
 /// <para>A straggler is the last to come in 1.5 times as many waits as its fair share (1 / number of ranks), and causes 1.5 times its fair
 /// share of the time waited: one long stop, to load data say, makes none.</para>
 /// <para>An extreme one costs the average other rank at least 10 % of the run, in at least 20 waits; the first rank says so at the end of a run.
-/// Waits of less than some 50 us do not count. Ranks on other hosts are not measured yet.</para>
+/// Waits of less than some 50 us do not count.</para>
 /// </remarks>
 public sealed class StragglerReport
 {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 
 namespace ShardSharp.Launching;
@@ -9,6 +10,11 @@ namespace ShardSharp.Launching;
 /// </summary>
 internal static class FailureText
 {
+    private const string OutOfMemoryAdvice =
+        "This rank is out of memory: session.MemoryReport() tells where it goes. sharded_data_parallel_degree shares parameters, gradients and "
+        + "optimizer state out over ranks, delayed_parameter_initialization builds a model that is larger than memory, and more microbatches "
+        + "need less for activations.";
+
     /// <summary>One line for the other ranks.</summary>
     public static string Announcement(int rank, Exception failure) =>
         $"Rank {rank} failed: {failure.GetType().Name}: {failure.Message.Split('\n')[0].TrimEnd()}";
@@ -17,7 +23,7 @@ internal static class FailureText
     public static string Full(Exception failure)
     {
         if (failure is not CommunicationException)
-            return failure.ToString();
+            return IsOutOfMemory(failure) ? string.Join(Environment.NewLine, failure, OutOfMemoryAdvice) : failure.ToString();
         var frames = new StackTrace(failure, fNeedFileInfo: true).GetFrames()
             .Where(frame => frame.GetMethod()?.DeclaringType?.Assembly != typeof(FailureText).Assembly)
             .Select(frame => new StackTrace(frame).ToString().TrimEnd());
@@ -48,5 +54,14 @@ internal static class FailureText
         while (failure is not (null or CommunicationException))
             failure = failure.InnerException;
         return (CommunicationException?)failure;
+    }
+
+    /// <summary>Whether libtorch (c10/core/impl/alloc_cpu.cpp), .NET or ShardSharp got no memory.</summary>
+    private static bool IsOutOfMemory(Exception? failure)
+    {
+        while (failure is not (null or OutOfMemoryException)
+            && !(failure is ExternalException && failure.Message.Contains("can't allocate memory", StringComparison.Ordinal)))
+            failure = failure.InnerException;
+        return failure is not null;
     }
 }

@@ -52,11 +52,19 @@ internal sealed record LocalLaunch
 internal sealed record LaunchGrace
 {
     /// <summary>
-    /// After the first failure, for the others to notice it and print their own report, which takes them far less. <value>Default: 5 s.</value>
+    /// After the first failure, for the others to notice it and print their own report; a rank that waits takes some 0.1 s, one that starts
+    /// or computes does not notice at all. <value>Default: 1 s.</value>
     /// </summary>
-    public TimeSpan Report { get; init; } = TimeSpan.FromSeconds(5);
+    public TimeSpan Report { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Between SIGTERM and SIGKILL. <value>Default: 5 s.</value></summary>
+    /// <summary>
+    /// Between SIGTERM and SIGKILL after a failure, so that the run is over soon and can start again. <value>Default: 0.3 s.</value>
+    /// </summary>
+    public TimeSpan TerminateFailed { get; init; } = TimeSpan.FromSeconds(0.3);
+
+    /// <summary>
+    /// Between SIGTERM and SIGKILL where someone stopped the launch: programs may want to save what they have. <value>Default: 5 s.</value>
+    /// </summary>
     public TimeSpan Terminate { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>

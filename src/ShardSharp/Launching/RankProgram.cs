@@ -40,7 +40,7 @@ internal sealed class RankProgram(int rank, Action<Session> program, IFailureBoa
         else
         {
             _isCause = true;
-            Console.Error.WriteLine(failures is null ? failure : $"Rank {rank} failed: {FailureText.Full(failure)}");
+            Console.Error.WriteLine(failures is null ? FailureText.Full(failure) : $"Rank {rank} failed: {FailureText.Full(failure)}");
             failures?.Fail(FailureText.Announcement(rank, failure));
         }
 

@@ -28,7 +28,7 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
         if (signal is not null && cause?.Signal == signal)
             cause = null; // The terminal's Ctrl-C reached a rank before the launcher.
 
-        await EndAsync().ConfigureAwait(false);
+        await EndAsync(failed ? grace.TerminateFailed : grace.Terminate).ConfigureAwait(false);
         int[] unended = [.. ranks.Where(rank => !rank.Exit.IsCompleted).Select(rank => rank.Rank)];
         return new LaunchOutcome(ranks.Count, _exits, cause, cause is null ? signal : null, unended);
     }
@@ -41,10 +41,10 @@ internal sealed class RankSupervisor(IReadOnlyList<RankProcess> ranks, LaunchGra
         return failures[Math.Max(own, 0)];
     }
 
-    private async Task EndAsync()
+    private async Task EndAsync(TimeSpan patience)
     {
         Tell(rank => rank.Terminate());
-        await WaitAsync(grace.Terminate).ConfigureAwait(false);
+        await WaitAsync(patience).ConfigureAwait(false);
         Tell(rank => rank.Kill());
         await WaitAsync(grace.Kill, untilSignal: false).ConfigureAwait(false);
     }

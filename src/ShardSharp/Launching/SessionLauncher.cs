@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Communication.Hierarchical;
 using ShardSharp.Communication.Local;
@@ -18,9 +19,11 @@ internal sealed class SessionLauncher
     private readonly LoadedConfiguration _loaded;
     private readonly RunTerms _terms;
     private readonly int _restarts;
+    private readonly CallSite _site;
 
-    public SessionLauncher(string[] arguments, Action<Session> program, ParallelConfiguration? defaults)
+    public SessionLauncher(string[] arguments, Action<Session> program, ParallelConfiguration? defaults, CallSite site)
     {
+        _site = site;
         _program = session =>
         {
             program(session);
@@ -41,6 +44,7 @@ internal sealed class SessionLauncher
 
     public int Run()
     {
+        RequireSupported();
         if (_cluster is not null)
             return JoinAsRank(_cluster);
         if (Configuration.Ranks == 1)
@@ -76,7 +80,7 @@ internal sealed class SessionLauncher
         };
         var outcome = launcher.Run(rank =>
         {
-            using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction);
+            using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction, _site);
             _program(session);
         });
         LaunchConsole.OfThisProcess().ReportAsync(outcome.Report()).GetAwaiter().GetResult();
@@ -122,11 +126,11 @@ internal sealed class SessionLauncher
     {
         var isMpich = cluster.Launcher is RankLauncher.Hydra or RankLauncher.Mvapich;
         var world = MpiRendezvous.Join(cluster.Rank, cluster.WorldSize, cluster.LocalSize, isMpich, _terms);
+        using var told = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => world.ToldToEnd(Console.Error.WriteLine));
         var exitCode = new RankProgram(cluster.Rank, _program, world, binding: null).Run(() =>
         {
             var host = Environment.GetEnvironmentVariable(RankVariables.Host) ?? Environment.MachineName;
-            var group = HostRendezvous.Join(world, host, _terms);
-            return CreateSession(group, (cluster.LocalRank, cluster.LocalSize));
+            return CreateSession(HostRendezvous.Join(world, host, _site), (cluster.LocalRank, cluster.LocalSize));
         });
 
         // Where a rank failed the next call does not return.
@@ -140,10 +144,22 @@ internal sealed class SessionLauncher
     private Session CreateSession(ProcessGroup world, (int Rank, int Size) place)
     {
         if (!Configuration.UsesNccl)
-            return new Session(_loaded, world, place, new Lock()) { RestartCount = _restarts };
+            return new Session(_loaded, world, place, new Lock(), _site) { RestartCount = _restarts };
         var device = RankDevice.Open(place.Rank, place.Size);
-        var group = world.Size == 1 ? world : NcclRendezvous.Join(world, device, Configuration.CollectiveTimeout);
-        return new Session(_loaded, group, place, new Lock(), torch.device(DeviceType.CUDA, device.Index)) { RestartCount = _restarts };
+        var group = world.Size == 1 ? world : NcclRendezvous.Join(world, device, Configuration.CollectiveTimeout, _site);
+        return new Session(_loaded, group, place, new Lock(), _site, torch.device(DeviceType.CUDA, device.Index)) { RestartCount = _restarts };
+    }
+
+    /// <summary>Refuses what works on the CPU alone so far.</summary>
+    private void RequireSupported()
+    {
+        if (Configuration.UsesNccl && (Configuration.ShardsState || Configuration.DelayedParameterInitialization))
+        {
+            throw new PlatformNotSupportedException(
+                "Sharded data parallelism, optimizer state sharding and delayed parameter initialisation keep parameters in memory of the host "
+                + "so far, and NCCL carries a GPU's. Leave out sharded_data_parallel_degree, shard_optimizer_state and "
+                + "delayed_parameter_initialization, or NCCL.");
+        }
     }
 
     private void RequireProcesses(ClusterEnvironment cluster)

@@ -16,6 +16,13 @@ internal static unsafe class SharedWord
         SpinWait.SpinUntil(() => Volatile.Read(ref *word) != expected, atMost);
     }
 
+    /// <summary>Sleeps for a time that may be far less than a millisecond.</summary>
+    public static void Nap(TimeSpan time)
+    {
+        var nobodyWrites = 0;
+        WaitWhile(&nobodyWrites, 0, time);
+    }
+
     /// <summary>Wakes everyone who sleeps on the word.</summary>
     public static void WakeAll(int* word)
     {

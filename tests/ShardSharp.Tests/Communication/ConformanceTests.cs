@@ -17,5 +17,5 @@ public sealed class ConformanceTests
     [InlineData(RankBackend.Threads)]
     [InlineData(RankBackend.SharedMemory)]
     public void Delays_change_nothing(RankBackend backend) => RankHarness.Run(
-        3, Conformance.Programs["Overlapping_operations_of_random_sizes"], new RankHarnessOptions { Backend = backend, DelaySeed = 11 });
+        3, Conformance.Programs["Overlapping_operations_of_random_sizes"], new RankHarnessOptions { Backend = backend, Delays = new DelayInjection(11) });
 }

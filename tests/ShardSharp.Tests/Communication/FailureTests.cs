@@ -39,6 +39,7 @@ public sealed class FailureTests
         { "reduction", group => group.AllReduce(zeros(4), group.Rank == 0 ? ReduceOperation.Max : ReduceOperation.Min) },
         { "root", group => group.Broadcast(zeros(4), group.Rank) },
         { "large size", group => group.AllReduce(zeros(1_000_000 + group.Rank)) },
+        { "shared memory", group => group.AllocateShared(4 + group.Rank) },
         { "background", group => group.AllReduceAsync(zeros(4 + group.Rank)).Wait() },
     };
 

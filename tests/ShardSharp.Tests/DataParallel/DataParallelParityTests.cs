@@ -62,7 +62,7 @@ public sealed class DataParallelParityTests
                     Assert.True(allclose(parameter, reference, Tolerance, 1e-6), name);
             },
             configuration,
-            new RankHarnessOptions { Backend = backend, DelaySeed = ranks });
+            new RankHarnessOptions { Backend = backend, Delays = new DelayInjection(ranks) });
     }
 
     private static (double[] Losses, Tensor[] Parameters) TrainPlain()

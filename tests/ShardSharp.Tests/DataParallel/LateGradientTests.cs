@@ -75,7 +75,7 @@ public sealed class LateGradientTests
     }
 
     /// <summary>Calls a module twice, each time keeping only its input and computing the rest again in backward.</summary>
-    private sealed class Recomputing : nn.Module<Tensor, Tensor>
+    internal sealed class Recomputing : nn.Module<Tensor, Tensor>
     {
         private readonly nn.Module<Tensor, Tensor> _first = nn.Linear(8, 16);
         private readonly nn.Module<Tensor, Tensor> _block = nn.Linear(16, 16);

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using ShardSharp.Native;
 using ShardSharp.Testing;
 using static TorchSharp.torch;
 
@@ -6,7 +6,7 @@ namespace ShardSharp.Tests.DataParallel;
 
 /// <summary>Native memory goes when it is no longer needed, not when the garbage collector comes by.</summary>
 [Collection(nameof(WholeProcess))]
-public sealed partial class MemoryTests
+public sealed class MemoryTests
 {
     private const int Window = 60;
     private const int Windows = 4;
@@ -57,7 +57,7 @@ public sealed partial class MemoryTests
                 // TorchSharp's optimizers and tensor factories leave small objects to the garbage collector; tensors must not wait for it.
                 tensors[moment] = Tensor.TotalCount;
                 CollectGarbage();
-                bytes[moment] = BytesInUse();
+                bytes[moment] = OperatingSystem.IsLinux() ? GlibcHeap.Bytes.InUse : 0;
             }
 
             session.Groups.World.Barrier();
@@ -68,31 +68,6 @@ public sealed partial class MemoryTests
     {
         GC.Collect();
         GC.WaitForPendingFinalizers();
-    }
-
-    private static long BytesInUse()
-    {
-        var information = MallocInformation();
-        return (long)(information.BytesInArenas + information.BytesInMappings);
-    }
-
-    /// <summary>glibc's <c>mallinfo2</c>: what the process has got from malloc and not given back.</summary>
-    [LibraryImport("libc", EntryPoint = "mallinfo2")]
-    private static partial MallocNumbers MallocInformation();
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct MallocNumbers
-    {
-        public nuint Arena;
-        public nuint FreeChunks;
-        public nuint FastBins;
-        public nuint Mappings;
-        public nuint BytesInMappings;
-        public nuint Unused;
-        public nuint BytesInFastBins;
-        public nuint BytesInArenas;
-        public nuint FreeBytes;
-        public nuint TrimmableBytes;
     }
 
     private sealed class NumberedVectors(int count) : utils.data.Dataset<(Tensor Inputs, Tensor Labels)>

@@ -22,7 +22,7 @@ public sealed class OverlapTests
 
             // What is noted in front of a layer is seen when backward has left the layer.
             var started = new List<int>();
-            reducer.Arm();
+            reducer.Arm(last: true);
             var hidden = Randoms.Normal(group.Rank, 3, 4);
             foreach (var layer in layers)
             {
@@ -32,7 +32,7 @@ public sealed class OverlapTests
 
             hidden.sum().backward();
             var atEnd = reducer.Started;
-            reducer.Finish();
+            reducer.Finish(last: true);
 
             Assert.Equal(overlap ? [2, 4, 6] : [0, 0, 0], started);
             Assert.Equal(overlap ? 6 : 0, atEnd);
@@ -46,9 +46,9 @@ public sealed class OverlapTests
         {
             using var module = Randoms.Filled(nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 2)));
             using var reducer = new GradientReducer(module, group, capacity: 1, overlap: true);
-            reducer.Arm();
+            reducer.Arm(last: true);
             module.call(ones(3, 4)).sum().backward();
-            reducer.Finish();
+            reducer.Finish(last: true);
             Assert.Equal(0, reducer.Started);
         });
 
@@ -61,7 +61,7 @@ public sealed class OverlapTests
                 nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 2)));
             using var reducer = new GradientReducer(module, group, capacity: 1, overlap: true);
             var layers = module.children().Cast<nn.Module<Tensor, Tensor>>().ToArray();
-            reducer.Arm();
+            reducer.Arm(last: true);
             var hidden = layers[1].call(layers[0].call(Randoms.Normal(group.Rank, 3, 4)));
 
             // The first rank leaves a layer out, so only its last layer's buckets start; the other rank's all do, and in that very order.
@@ -69,7 +69,7 @@ public sealed class OverlapTests
                 hidden = layers[2].call(hidden);
             layers[3].call(hidden).sum().backward();
             Assert.Equal(group.Rank == 0 ? 2 : 6, reducer.Started);
-            reducer.Finish();
+            reducer.Finish(last: true);
             Assert.All(module.parameters(), parameter => Assert.Equal(
                 parameter.grad!.sum().item<float>(), group.AllGatherObject(parameter.grad!.sum().item<float>())[0]));
         });

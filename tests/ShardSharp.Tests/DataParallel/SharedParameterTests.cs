@@ -7,21 +7,25 @@ namespace ShardSharp.Tests.DataParallel;
 public sealed class SharedParameterTests
 {
     public static TheoryData<string, int> Models { get; } = new MatrixTheoryData<string, int>(
-        [nameof(Tied), nameof(Recurrent), nameof(Twice), nameof(SharedChild), nameof(CalledByItsParent)], [2, 3]);
+        Names, [2, 3]);
+
+    internal static string[] Names => [nameof(Tied), nameof(Recurrent), nameof(Twice), nameof(SharedChild), nameof(CalledByItsParent)];
 
     [Theory]
     [MemberData(nameof(Models))]
     public void Train_as_on_one_rank(string model, int ranks) => TrialOf(model).MustEqualPlainTraining(ranks);
 
+    internal static nn.Module<Tensor, Tensor> Create(string model) => model switch
+    {
+        nameof(Tied) => new Tied(),
+        nameof(Recurrent) => new Recurrent(),
+        nameof(Twice) => new Twice(),
+        nameof(SharedChild) => new SharedChild(),
+        _ => new CalledByItsParent(),
+    };
+
     private static Trial<nn.Module<Tensor, Tensor>> TrialOf(string model) => new(
-        () => model switch
-        {
-            nameof(Tied) => new Tied(),
-            nameof(Recurrent) => new Recurrent(),
-            nameof(Twice) => new Twice(),
-            nameof(SharedChild) => new SharedChild(),
-            _ => new CalledByItsParent(),
-        },
+        () => Create(model),
         step => [Randoms.Normal(step, 12, 8), Randoms.Normal(100 + step, 12, 8)],
         (module, batch) => nn.functional.mse_loss(module.call(batch[0]), batch[1]));
 

@@ -69,7 +69,7 @@ internal sealed record Trial<TModule>(
                 MustEqual(expected, Snapshot(model.NamedParameters));
             },
             configuration ?? SmallBuckets,
-            new RankHarnessOptions { Backend = backend, DelaySeed = ranks });
+            new RankHarnessOptions { Backend = backend, Delays = new DelayInjection(ranks) });
     }
 
     /// <summary>Buckets so small that every layer has one of its own.</summary>

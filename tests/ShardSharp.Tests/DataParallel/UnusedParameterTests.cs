@@ -64,7 +64,7 @@ public sealed class UnusedParameterTests
         (module, batch) => module.call(batch[0], batch[1])) { Optimizer = DecayingAdam };
 
     /// <summary>Sends each sample through the expert of its kind, and calls no expert without samples.</summary>
-    private sealed class Experts : nn.Module<Tensor, Tensor, Tensor>
+    internal sealed class Experts : nn.Module<Tensor, Tensor, Tensor>
     {
         private readonly nn.Module<Tensor, Tensor> _common = nn.Linear(5, 16);
 

@@ -55,6 +55,44 @@ public sealed class LaunchEndToEndTests
     }
 
     [Fact(Timeout = Deadline)]
+    public async Task A_rank_without_memory_says_what_needs_less()
+    {
+        var result = await SessionProcess.RunAsync("exhaust-memory --ranks 2");
+
+        Assert.Equal(1, result.ExitCode);
+        var cause = result.ErrorLinesOf(1);
+        Assert.Matches("^Rank 1 failed: .*can't allocate memory: you tried to allocate 281474976710656 bytes", cause[0]);
+        Assert.Contains(cause, line => line.StartsWith("This rank is out of memory: ", StringComparison.Ordinal));
+    }
+
+    [Fact(Timeout = Deadline)]
+    public async Task Shared_memory_ends_with_the_ranks_that_have_it()
+    {
+        var name = $"memory-{Guid.NewGuid():N}";
+
+        var result = await SessionProcess.RunAsync($"die-sharing-memory {name} --ranks 3");
+
+        Assert.Equal(137, result.ExitCode);
+        Assert.Equal(["[rank 0] holds 7", "[rank 2] holds 7"], result.Output.TrimEnd().Split('\n').Order());
+        Assert.DoesNotContain(
+            Directory.EnumerateDirectories("/proc").Select(process => Path.Combine(process, "maps")).Where(File.Exists).Select(TryRead),
+            maps => maps.Contains(name, StringComparison.Ordinal));
+        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries("/dev/shm"), file => file.Contains("shardsharp", StringComparison.Ordinal));
+
+        static string TryRead(string file)
+        {
+            try
+            {
+                return File.ReadAllText(file);
+            }
+            catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+            {
+                return "";
+            }
+        }
+    }
+
+    [Fact(Timeout = Deadline)]
     public async Task A_rank_that_returns_early_is_named_by_those_that_need_it()
     {
         var result = await SessionProcess.RunAsync("return --ranks 3");

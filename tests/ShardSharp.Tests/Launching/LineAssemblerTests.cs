@@ -35,6 +35,22 @@ public sealed class LineAssemblerTests
         Assert.Equal([Longest + 1, Longest + 1, 2, 0], lines.Split('\n').Select(line => line.Length));
     }
 
+    [Fact]
+    public void Any_bytes_make_lines_that_each_begin_with_the_prefix() =>
+        Gen.Byte.Array[0, 500].Array[1, 5].Sample(pieces =>
+        {
+            var assembler = new LineAssembler<byte>((byte)'\n', (byte)'\r', new byte[] { 0xFF, 0, 0xFE });
+            var lines = new ArrayBufferWriter<byte>();
+            Array.ForEach(pieces, piece => assembler.Append(piece, lines));
+            assembler.Finish(lines);
+            var text = lines.WrittenMemory;
+            while (text.Length > 0)
+            {
+                Assert.True(text.Span.StartsWith(new byte[] { 0xFF, 0, 0xFE }));
+                text = text[(text.Span.IndexOf((byte)'\n') + 1)..];
+            }
+        });
+
     private static string Assemble(string[] pieces)
     {
         var assembler = new LineAssembler<char>('\n', '\r', ">".AsMemory());

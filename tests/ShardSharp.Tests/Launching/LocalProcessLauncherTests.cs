@@ -88,7 +88,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
         var outcome = _script.Run(
             2,
             $"if [ $SHARDSHARP_RANK = 1 ]; then read x < $PIPE; exit 3; fi; trap '' TERM; echo ready > $PIPE; {WaitForEver}",
-            RankScript.Unhurried with { Report = TimeSpan.Zero, Terminate = TimeSpan.Zero });
+            RankScript.Unhurried with { Report = TimeSpan.Zero, TerminateFailed = TimeSpan.Zero });
 
         Assert.Equal(3, outcome.ExitCode);
         Assert.Equal(9, outcome.Exits.Single(exit => exit.Rank == 0).Signal);
@@ -131,7 +131,7 @@ public sealed class LocalProcessLauncherTests : IDisposable
         var outcome = _script.Run(2, """
             if [ $SHARDSHARP_RANK = 0 ]; then exec 3> $PIPE; exit 0; fi
             cat < $PIPE; echo done
-            """, grace: new LaunchGrace { Report = TimeSpan.Zero, Terminate = TimeSpan.Zero });
+            """, grace: new LaunchGrace { Report = TimeSpan.Zero, TerminateFailed = TimeSpan.Zero });
 
         Assert.Equal(0, outcome.ExitCode);
         Assert.Equal("[rank 1] done\n", _script.Console.Output);

@@ -20,6 +20,7 @@ internal sealed class RankScript : IDisposable
     public static LaunchGrace Unhurried { get; } = new()
     {
         Report = Timeout.InfiniteTimeSpan,
+        TerminateFailed = Timeout.InfiniteTimeSpan,
         Terminate = Timeout.InfiniteTimeSpan,
         Kill = Timeout.InfiniteTimeSpan,
     };

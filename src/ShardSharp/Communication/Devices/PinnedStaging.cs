@@ -2,6 +2,9 @@ using ShardSharp.Native;
 
 namespace ShardSharp.Communication;
 
+/// <summary>Runs an operation to its end on the calling thread.</summary>
+internal delegate void CollectiveExecution(in CollectiveCall call);
+
 /// <summary>Carries a GPU's memory through pinned memory of the host, for groups that communicate the host's memory.</summary>
 /// <remarks>
 /// A long call is done in steps. While the ranks exchange one step, the GPU copies the input of the next one in and the result of the one
@@ -33,8 +36,8 @@ internal sealed unsafe class PinnedStaging : IDisposable
     /// <summary>Does a call and returns when the device has its result.</summary>
     /// <param name="call">The call on the device's memory.</param>
     /// <param name="ranks">Ranks of the group.</param>
-    /// <param name="group">Does a step on memory of the host.</param>
-    public void Run(in CollectiveCall call, int ranks, ProcessGroup group)
+    /// <param name="execute">Does a step on memory of the host.</param>
+    public void Run(in CollectiveCall call, int ranks, CollectiveExecution execute)
     {
         var steps = new StagedSteps(call, ranks, PartBytes);
         var inPlace = call.Output.IsSameMemoryAs(call.Input);
@@ -50,7 +53,7 @@ internal sealed unsafe class PinnedStaging : IDisposable
                 if (step > 1)
                     _device.Synchronize(_delivered[step & 1]);
                 var output = inPlace ? InputPart(step) : OutputPart(step);
-                group.Perform(steps.Call(step, InputPart(step), output));
+                execute(steps.Call(step, InputPart(step), output));
                 Deliver(steps, step, output);
             }
         }

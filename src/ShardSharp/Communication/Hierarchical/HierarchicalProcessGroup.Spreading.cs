@@ -13,7 +13,7 @@ internal sealed partial class HierarchicalProcessGroup
     {
         var share = call.Input.Length / Size / Alignment * Alignment;
         var shared = share * Size;
-        _all.Transfer(call with
+        ReduceScatter(call with
         {
             Kind = CollectiveKind.ReduceScatter,
             Input = call.Input.Slice(0, shared),
@@ -44,8 +44,7 @@ internal sealed partial class HierarchicalProcessGroup
             }
         }
 
-        foreach (var transfers in _steps)
-            transfers.Complete(_all.Current);
+        CompleteSteps();
         for (var host = 0; host < _map.Hosts; host++)
         {
             foreach (var members in _map.MembersOn(host).Chunk(_local.Size))

@@ -6,6 +6,7 @@ internal sealed class HostMap
     private readonly int[] _hostOf;
     private readonly int[] _placeOf;
     private readonly int[][] _members;
+    private readonly int[] _firstPlaces;
 
     /// <param name="hosts">Host of every member: equal values for equal hosts.</param>
     public HostMap(IReadOnlyList<string> hosts)
@@ -13,6 +14,7 @@ internal sealed class HostMap
         string[] names = [.. hosts.Distinct()];
         _hostOf = [.. hosts.Select(host => Array.IndexOf(names, host))];
         _members = [.. names.Select((_, host) => Enumerable.Range(0, hosts.Count).Where(member => _hostOf[member] == host).ToArray())];
+        _firstPlaces = [.. _members.Select((_, host) => _members.Take(host).Sum(members => members.Length))];
         _placeOf = [.. _hostOf.Select((host, member) => Array.IndexOf(_members[host], member))];
     }
 
@@ -27,6 +29,9 @@ internal sealed class HostMap
 
     /// <summary>A member's place among those of its host.</summary>
     public int PlaceOf(int member) => _placeOf[member];
+
+    /// <summary>How many members the hosts before one have.</summary>
+    public int FirstPlaceOf(int host) => _firstPlaces[host];
 
     /// <summary>The members on a host, in rank order.</summary>
     public IReadOnlyList<int> MembersOn(int host) => _members[host];

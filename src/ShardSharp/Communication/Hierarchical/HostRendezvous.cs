@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using ShardSharp.Communication.Local;
 using ShardSharp.Communication.Mpi;
 
@@ -6,29 +7,30 @@ namespace ShardSharp.Communication.Hierarchical;
 /// <summary>Where the ranks of an MPI job find those that share their host.</summary>
 internal static class HostRendezvous
 {
-    /// <summary>Makes the group of all ranks that uses shared memory within hosts, if there are several hosts with several ranks each.</summary>
+    private const int SecretBytes = 16;
+
+    /// <summary>Has ranks of one host share memory, for what they record and, where there are several hosts, for what they communicate.</summary>
     /// <param name="world">The job; all its ranks call this together.</param>
     /// <param name="host">Name of this rank's host.</param>
-    /// <param name="terms">How long ranks wait for each other.</param>
-    /// <returns>The group to use instead of the job's own, which it owns.</returns>
-    public static ProcessGroup Join(MpiWorld world, string host, RunTerms terms)
+    /// <param name="site">Where the program asked for it.</param>
+    /// <returns>The group of all ranks to use instead of the job's own, which it owns.</returns>
+    public static ProcessGroup Join(MpiWorld world, string host, CallSite site)
     {
-        var hosts = world.Group.AllGatherObject(host);
+        var (all, rank) = (world.Group, world.Group.Rank);
+        var hosts = all.AllGatherObject(host, site.File, site.Line);
+
+        // Launchers' job names can be guessed; this is known to the ranks of the job alone.
+        var secret = all.BroadcastObject(RandomNumberGenerator.GetHexString(2 * SecretBytes), 0, site.File, site.Line);
         var map = new HostMap(hosts);
-
-        // Whatever the launcher calls its jobs, no other run has this name.
-        var run = world.Group.BroadcastObject(Guid.NewGuid(), 0);
-        if (map.Hosts == 1 || !map.AnyShared)
-            return world.Group;
-        var rank = world.Group.Rank;
         var neighbours = map.MembersOn(map.HostOf(rank));
-        return new HierarchicalProcessGroup(world.Group, neighbours.Count == 1 ? new SoloProcessGroup("world", rank) : Meet(), hosts);
+        world.EnterHost(hosts, neighbours.Count == 1 ? null : Meet);
+        if (map.Hosts == 1 || !map.AnyShared)
+            return all;
+        var group = new HierarchicalProcessGroup(all, world.Host?.Group ?? (ProcessGroup)new SoloProcessGroup("world", rank), hosts);
+        group.RecordIn(all.Recorder);
+        return group;
 
-        ProcessGroup Meet()
-        {
-            var local = new SharedMemoryRendezvous($"{run}-{host}", neighbours.Count, terms, neighbours).Join(map.PlaceOf(rank));
-            world.Neighbours = local.Roster;
-            return local.Group;
-        }
+        LocalWorld Meet(RunTerms terms) =>
+            new SharedMemoryRendezvous($"{secret}-{host}", neighbours.Count, terms, neighbours).Join(map.PlaceOf(rank));
     }
 }

@@ -16,6 +16,7 @@ internal sealed unsafe partial class LocalProcessGroup
 
     private int _firstTurn;
     private bool _inBackground;
+    private bool _isPart;
 
     /// <summary>Runs a collective chunk by chunk: one chunk is published while the one before is combined and the one before that fetched.</summary>
     private void Run<TCollective>(TCollective collective, in CollectiveCall call)
@@ -23,7 +24,7 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var chunks = Math.Max(1, collective.Chunks);
         var stages = TCollective.FetchesResults ? 2 : 1;
-        (_firstTurn, _inBackground) = (_turn, call.InBackground);
+        (_firstTurn, _inBackground, _isPart) = (_turn, call.InBackground, call.IsPart);
         _sequence++;
         _layout.Signature(Rank, _sequence).Publish(CollectiveSignature.Of(call, _sequence), call.Site);
         for (var step = 0; step < chunks + stages; step++)
@@ -31,8 +32,10 @@ internal sealed unsafe partial class LocalProcessGroup
             _world.Disturb?.Invoke();
             if (step < chunks)
                 collective.Publish(step);
+            _world.Disturb?.Invoke();
             if (step >= 1 && step - 1 < chunks)
                 collective.Combine(step - 1);
+            _world.Disturb?.Invoke();
             if (step >= 2 && TCollective.FetchesResults)
                 collective.Fetch(step - 2);
             if (step < chunks + stages - 1)
@@ -57,7 +60,7 @@ internal sealed unsafe partial class LocalProcessGroup
         }
 
         // Whoever had come while another was awaited is not waited for, so the last one awaited is the last to come.
-        if (asleep > 0)
+        if (asleep > 0 && !_isPart)
             _world.Blame(GlobalRanks[last], asleep);
     }
 

@@ -29,7 +29,11 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
     }
 
-    internal override RankDelays Delays => _world.Delays;
+    internal override IRankDelays Delays => _world.Delays;
+
+    internal override long? BufferBytes => Size == 1 ? 0 : RegionLayout.SlotBytesPerMember;
+
+    internal override bool IsWithinProcess => _world.Regions is ThreadMemorySource;
 
     internal override IFailureBoard Failures => _world.Roster;
 
@@ -74,15 +78,15 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
     }
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine)
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site)
     {
         var length = RegionLayout.BytesFor(mine.Count);
         var leads = mine[0] == Rank && mine.Count > 1;
         var region = leads ? _world.Regions.Create(name, length, out var address) : Forget(out address);
-        var addresses = AllGatherObject(address);
+        var addresses = AllGatherObject(address, site.File, site.Line);
         if (mine.Count > 1)
             region ??= _world.Regions.Open(addresses[mine[0]], length);
-        Barrier();
+        Barrier(site.File, site.Line);
         if (region is null)
             return new SoloProcessGroup(name, GlobalRanks[Rank]);
         if (leads)

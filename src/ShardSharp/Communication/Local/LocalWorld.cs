@@ -21,12 +21,13 @@ internal sealed class LocalWorld
     {
         (_rank, _globalRanks, Regions) = (rank, globalRanks ?? [.. Enumerable.Range(0, size)], regions);
         _flights = region.Address + RosterBytes(size);
+        SharesMemory = terms.SharesMemory;
         Disturb = terms.Disturb is { } disturb ? () => disturb(rank) : null;
         Roster = new RankRoster(
             region.Address, size, ranksAreProcesses: regions is SharedMemorySource, globalRanks, cause => terms.Report?.Invoke(Report(cause)));
         Waiter = new RankWaiter(Roster, terms.CollectiveTimeout, mayOwnCore: size <= Environment.ProcessorCount);
         Delays = new RankDelays(_flights + FlightBytes(size), size, rank);
-        Group = new LocalProcessGroup(this, "world", rank, _globalRanks, region, OwnBytes(size), new FlightRecorder(FlightOf(rank)));
+        Group = new LocalProcessGroup(this, globalRanks is null ? "world" : "world on this host", rank, _globalRanks, region, OwnBytes(size), new FlightRecorder(FlightOf(rank)));
         Roster.Enter(rank);
     }
 
@@ -34,6 +35,9 @@ internal sealed class LocalWorld
     public LocalProcessGroup Group { get; }
 
     public IRegionSource Regions { get; }
+
+    /// <summary>Whether groups may give callers memory in common.</summary>
+    public bool SharesMemory { get; }
 
     public RankRoster Roster { get; }
 
@@ -51,20 +55,36 @@ internal sealed class LocalWorld
     public void Leave() => Roster.Leave(_rank);
 
     /// <summary>Notes that this rank waited for another, by its world rank.</summary>
-    public void Blame(int globalRank, long ticks) => Delays.Add(_globalRanks.TakeWhile(rank => rank != globalRank).Count(), ticks);
+    public void Blame(int globalRank, long ticks) => Delays.Add(PlaceOf(globalRank)!.Value, ticks);
+
+    /// <summary>Where among the ranks of this host a world rank is; null for one of another host.</summary>
+    public int? PlaceOf(int globalRank)
+    {
+        for (var place = 0; place < _globalRanks.Count; place++)
+        {
+            if (_globalRanks[place] == globalRank)
+                return place;
+        }
+
+        return null;
+    }
 
     /// <summary>Where all ranks are, for people.</summary>
     private FailureReport Report(string cause)
     {
-        var flights = Enumerable.Range(0, _globalRanks.Count).Select(FlightLogOf);
+        var flights = FlightLogs().Select(flight => new RankFlight(flight.Rank, flight.Gone, flight.Log.ReadGroups(), flight.Log.Read()));
         return new FailureReport(cause, _globalRanks[_rank], [.. flights], Stopwatch.GetTimestamp());
     }
 
-    private unsafe RankFlight FlightLogOf(int rank)
-    {
-        var log = new FlightLog(FlightOf(rank));
-        return new RankFlight(_globalRanks[rank], Roster.WhyGone(_globalRanks[rank]), log.ReadGroups(), log.Read());
-    }
+    /// <summary>What every rank records, by world rank, and why it is gone where it is.</summary>
+    public unsafe IReadOnlyList<(int Rank, string? Gone, FlightLog Log)> FlightLogs() =>
+        [.. _globalRanks.Select((global, rank) => (global, Roster.WhyGone(global), new FlightLog(FlightOf(rank))))];
+
+    /// <summary>How the process of a rank ended without a word, by its world rank; null if it did not, or is on another host.</summary>
+    public string? WhyDead(int globalRank) => _globalRanks.Contains(globalRank) ? Roster.WhyDead(globalRank) : null;
+
+    /// <summary>A rank whose process ended without a word, and how; null if there is none.</summary>
+    public string? FirstDead() => Roster.FirstDead() is { } rank ? $"Rank {rank} {Roster.WhyGone(rank)}." : null;
 
     private unsafe byte* FlightOf(int rank) => _flights + ((long)rank * FlightLog.Bytes);
 

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Local;
 
@@ -12,21 +12,12 @@ internal abstract unsafe class MemoryRegion : IDisposable
 }
 
 /// <summary>Memory of this process, for ranks that are its threads.</summary>
-internal sealed unsafe class ProcessMemoryRegion : MemoryRegion
+internal sealed unsafe class ProcessMemoryRegion(long length) : MemoryRegion
 {
-    private const nuint PageSize = 4096;
-    private readonly byte* _allocated;
     private readonly Lock _gate = new();
     private int _users;
 
-    public ProcessMemoryRegion(long length)
-    {
-        // Zeroed memory of this size comes straight from the kernel: pages that are never touched cost nothing.
-        _allocated = (byte*)NativeMemory.AllocZeroed((nuint)length + PageSize);
-        Address = (byte*)(((nuint)_allocated + PageSize - 1) & ~(PageSize - 1));
-    }
-
-    public override byte* Address { get; }
+    public override byte* Address { get; } = PageMemory.Allocate(length);
 
     /// <summary>Counts one more rank that uses the memory; the last one to dispose it frees it.</summary>
     public ProcessMemoryRegion Share()
@@ -41,7 +32,7 @@ internal sealed unsafe class ProcessMemoryRegion : MemoryRegion
         lock (_gate)
         {
             if (--_users == 0)
-                NativeMemory.Free(_allocated);
+                PageMemory.Free(Address, length);
         }
     }
 }

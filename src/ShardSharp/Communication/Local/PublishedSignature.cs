@@ -22,8 +22,8 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
         *(CollectiveSignature*)_memory = signature;
         var room = new Span<byte>(_memory + SiteOffset, SiteCapacity);
         var file = Path.GetFileName(site.File.AsSpan());
-        *(int*)(_memory + SiteLengthOffset) =
-            Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) ? written : Encoding.UTF8.GetBytes("?", room);
+        var fits = site.Line > 0 ? Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) : Utf8.TryWrite(room, $"{file}", out written);
+        *(int*)(_memory + SiteLengthOffset) = fits ? written : Encoding.UTF8.GetBytes("?", room);
     }
 
     public void CopyTo(PublishedSignature other) => Buffer.MemoryCopy(_memory, other._memory, Bytes, Bytes);
@@ -31,7 +31,7 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
     /// <summary>The call in words: <c>#5 all_reduce (sum) of 4 Float32 at Program.cs:12</c>.</summary>
     public override string ToString()
     {
-        var site = Encoding.UTF8.GetString(_memory + SiteOffset, *(int*)(_memory + SiteLengthOffset));
+        var site = Encoding.UTF8.GetString(_memory + SiteOffset, Math.Clamp(*(int*)(_memory + SiteLengthOffset), 0, SiteCapacity));
         return $"{Value} at {site}";
     }
 }

@@ -8,15 +8,13 @@ namespace ShardSharp.Communication.Local;
 /// <param name="memory">Zero at first.</param>
 /// <param name="size">Ranks of the run.</param>
 /// <param name="rank">The rank that waits.</param>
-internal sealed unsafe class RankDelays(byte* memory, int size, int rank)
+internal sealed unsafe class RankDelays(byte* memory, int size, int rank) : IRankDelays
 {
     private struct Delay
     {
         public long Ticks;
         public long Times;
     }
-
-    public int Size => size;
 
     public static long BytesFor(int size) => (long)size * size * sizeof(Delay);
 
@@ -28,10 +26,8 @@ internal sealed unsafe class RankDelays(byte* memory, int size, int rank)
         Interlocked.Increment(ref delay->Times);
     }
 
-    /// <summary>How long, in <see cref="System.Diagnostics.Stopwatch"/> ticks, and how often this rank has waited for another.</summary>
     public (long Ticks, long Times) Of(int awaited) => Read(rank, awaited);
 
-    /// <summary>The same of all ranks together.</summary>
     public (long Ticks, long Times) OfAll(int awaited) => Enumerable.Range(0, size).Select(waiting => Read(waiting, awaited))
         .Aggregate((sum, one) => (sum.Ticks + one.Ticks, sum.Times + one.Times));
 

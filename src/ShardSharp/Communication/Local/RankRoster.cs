@@ -109,26 +109,50 @@ internal sealed unsafe class RankRoster(
 
     /// <summary>The first failure of the run; null while all is well.</summary>
     public string? FirstFailure => Volatile.Read(ref Failure->FailureState) == FailureKnown
-        ? Encoding.UTF8.GetString(memory + MessageOffset, Failure->MessageLength)
+        ? Encoding.UTF8.GetString(memory + MessageOffset, Math.Clamp(Failure->MessageLength, 0, MessageCapacity))
         : null;
 
     /// <summary>Why a rank will never answer again; null while it may.</summary>
     public string? WhyGone(int globalRank)
     {
-        var entry = EntryOf(globalRanks?.TakeWhile(rank => rank != globalRank).Count() ?? globalRank);
+        var entry = EntryAt(globalRank);
         return (Presence)Volatile.Read(ref entry->Presence) switch
         {
             Presence.Left => "has finished its program",
-            Presence.Present when ranksAreProcesses && !new ProcessIdentity(entry->ProcessId, entry->StartTicks).IsAlive =>
-                $"(process {entry->ProcessId}) has died",
+            _ when HasDied(entry) => $"(process {entry->ProcessId}) has died",
             _ => null,
         };
     }
 
+    /// <summary>A rank whose process has died before its program was finished; null if there is none.</summary>
+    public int? FirstDead()
+    {
+        for (var rank = 0; rank < size; rank++)
+        {
+            if (HasDied(EntryOf(rank)))
+                return globalRanks?[rank] ?? rank;
+        }
+
+        return null;
+    }
+
+    /// <summary>How the process of a rank ended before the rank had left; null if it did not.</summary>
+    public string? WhyDead(int globalRank) => HasDied(EntryAt(globalRank)) ? WhyGone(globalRank) : null;
+
     /// <summary>Ranks that have not entered yet.</summary>
     public IEnumerable<int> Missing() => Enumerable.Range(0, size).Where(IsMissing);
 
+    private bool HasDied(Entry* entry) => ranksAreProcesses && IsPresent(entry)
+        && !new ProcessIdentity(entry->ProcessId, entry->StartTicks).IsAlive
+
+        // It may have finished and ended since.
+        && IsPresent(entry);
+
+    private static bool IsPresent(Entry* entry) => (Presence)Volatile.Read(ref entry->Presence) == Presence.Present;
+
     private bool IsMissing(int rank) => (Presence)Volatile.Read(ref EntryOf(rank)->Presence) == Presence.Absent;
+
+    private Entry* EntryAt(int globalRank) => EntryOf(globalRanks?.TakeWhile(rank => rank != globalRank).Count() ?? globalRank);
 
     private Entry* EntryOf(int rank) => (Entry*)(memory + MessageOffset + MessageCapacity + (rank * EntryBytes));
 }

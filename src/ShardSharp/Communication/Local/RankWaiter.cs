@@ -16,6 +16,9 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
     /// <summary>How soon a sleeping rank notices a failure that nobody wakes it for.</summary>
     private static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>How often it looks beyond the rank that it waits for, at all of them.</summary>
+    private const int NapsBetweenRounds = 5;
+
     private readonly int _spins = mayOwnCore ? SpinsWithOwnCore : SpinsWhenCrowded;
 
     /// <summary>Counts one step and wakes whoever waits for it.</summary>
@@ -53,7 +56,7 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
         Interlocked.Increment(ref *sleepers);
         try
         {
-            while (true)
+            for (var naps = 1; ; naps++)
             {
                 var value = Volatile.Read(ref *counter);
                 if (value - target >= 0)
@@ -62,6 +65,8 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
                 if (Volatile.Read(ref *counter) - target >= 0)
                     return Stopwatch.GetTimestamp() - started;
                 ThrowIfHopeless(counter, target, wait, Stopwatch.GetElapsedTime(started));
+                if (naps % NapsBetweenRounds == 0 && roster.FirstDead() is { } dead)
+                    ThrowGone(dead, wait);
             }
         }
         finally
@@ -75,14 +80,8 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
         // A rank may have done its part, and then failed or left, since the counter was read.
         if (roster.FirstFailure is { } failure && Volatile.Read(ref *counter) - target < 0)
             throw new RankFailedException($"{failure}{Environment.NewLine}  {wait.Describe()}");
-        if (roster.WhyGone(wait.AwaitedGlobalRank) is { } gone && Volatile.Read(ref *counter) - target < 0)
-        {
-            var discovery = $"Rank {wait.AwaitedGlobalRank} {gone}, but other ranks still need it.";
-            roster.Break(discovery);
-
-            // Another rank that found out at the same moment may have been killed while writing.
-            throw new RankFailedException($"{roster.FirstFailure ?? discovery}{Environment.NewLine}  {wait.Describe()}");
-        }
+        if (roster.WhyGone(wait.AwaitedGlobalRank) is not null && Volatile.Read(ref *counter) - target < 0)
+            ThrowGone(wait.AwaitedGlobalRank, wait);
 
         if (waited > deadline)
         {
@@ -91,5 +90,14 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
             roster.Break(message);
             throw new CollectiveTimeoutException(message);
         }
+    }
+
+    private void ThrowGone(int rank, in PendingWait wait)
+    {
+        var discovery = $"Rank {rank} {roster.WhyGone(rank)}, but other ranks still need it.";
+        roster.Break(discovery);
+
+        // Another rank that found out at the same moment may have been killed while writing.
+        throw new RankFailedException($"{roster.FirstFailure ?? discovery}{Environment.NewLine}  {wait.Describe()}");
     }
 }

@@ -12,6 +12,9 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
     /// <summary>Bytes of one staging slot: half of a typical second-level cache, so that what is published is still there to be read.</summary>
     public const int SlotBytes = 512 * 1024;
 
+    /// <summary>Bytes of a member's slots together.</summary>
+    public const int SlotBytesPerMember = SlotsPerMember * SlotBytes;
+
     private const int MemberBytes = 1024;
     private const int SleepersOffset = 64;
     private const int SignaturesOffset = 128;

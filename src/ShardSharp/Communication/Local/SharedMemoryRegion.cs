@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
 using ShardSharp.Native;
@@ -39,9 +40,20 @@ internal sealed unsafe class SharedMemoryRegion : MemoryRegion
     }
 
     /// <summary>Opens another rank's region.</summary>
+    /// <exception cref="IOException">There is no such region: nothing else is opened, let alone written to, whatever the path says.</exception>
     public static SharedMemoryRegion Open(string path, long length)
     {
-        var region = new SharedMemoryRegion(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite), length);
+        if (!IsAnonymousFile(path))
+            throw new IOException($"'{path}' is no memory of a process.");
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        if (RandomAccess.GetLength(handle) != length)
+        {
+            var found = RandomAccess.GetLength(handle);
+            handle.Dispose();
+            throw new IOException($"The memory {path} has {found} bytes instead of {length}.");
+        }
+
+        var region = new SharedMemoryRegion(handle, length);
         region.CloseHandle();
         return region;
     }
@@ -55,5 +67,14 @@ internal sealed unsafe class SharedMemoryRegion : MemoryRegion
         _view.Dispose();
         _file.Dispose();
         _handle.Dispose();
+    }
+
+    /// <summary>Whether a path is like that of <see cref="Path"/>, and what it leads to was made by memfd_create(2).</summary>
+    private static bool IsAnonymousFile(string path)
+    {
+        return path.Split('/') is ["", "proc", var process, "fd", var descriptor] && IsNumber(process) && IsNumber(descriptor)
+            && File.ResolveLinkTarget(path, returnFinalTarget: false)?.FullName.StartsWith("/memfd:", StringComparison.Ordinal) == true;
+
+        static bool IsNumber(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
 }

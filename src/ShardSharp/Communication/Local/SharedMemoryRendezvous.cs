@@ -131,7 +131,7 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         using var host = Connect(rank);
         host.TrySay(_token);
         host.TrySay(Greeting(rank, size));
-        var region = _regions.Open(Answer(host), LocalWorld.BytesFor(size));
+        var region = OpenWorld(Answer(host));
         var world = new LocalWorld(_regions, region, rank, size, terms, globalRanks);
         try
         {
@@ -143,6 +143,19 @@ internal sealed class SharedMemoryRendezvous(string job, int size, RunTerms term
         {
             world.Group.Dispose();
             throw;
+        }
+    }
+
+    private SharedMemoryRegion OpenWorld(string address)
+    {
+        try
+        {
+            return SharedMemoryRegion.Open(address, LocalWorld.BytesFor(size));
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new CommunicationException(
+                $"Rank 0 of run '{job}' names memory that is not there: {failure.Message} It may have ended, or run in another container.", failure);
         }
     }
 

@@ -18,7 +18,13 @@ internal readonly unsafe struct CallBlock(byte* memory)
     /// <summary>Bytes of data.</summary>
     public ref long DataBytes => ref *(long*)(memory + PublishedSignature.Bytes);
 
+    /// <summary>Stopwatch ticks that the rank waited for the others in the exchange before.</summary>
+    public ref long Waited => ref *(long*)(memory + PublishedSignature.Bytes + sizeof(long));
+
     public byte* Data => memory + HeaderBytes;
+
+    /// <summary>Whether it has no more data than it may have: what another rank sent is believed only then.</summary>
+    public bool FitsInto(int mostDataBytes) => DataBytes >= 0 && DataBytes <= mostDataBytes;
 
     /// <summary>Bytes of the whole message.</summary>
     public int Bytes => BytesFor(DataBytes);

@@ -16,6 +16,7 @@ internal sealed unsafe class CallExchange : IDisposable
     private readonly int _tag;
     private readonly NativeBuffer _blocks;
     private readonly long _blockBytes;
+    private long _waited;
 
     /// <summary>Where the block of the rank at each distance begins, and after the last one where it ends.</summary>
     private readonly long[] _starts;
@@ -43,6 +44,8 @@ internal sealed unsafe class CallExchange : IDisposable
     {
         var (size, rank) = (_group.Size, _group.Rank);
         var call = new PublishedCall(_group, Mine.Signature);
+        Mine.Waited = _waited;
+        _waited = 0;
         Measure(0, 1);
         for (var distance = 1; distance < size; distance *= 2)
         {
@@ -52,18 +55,32 @@ internal sealed unsafe class CallExchange : IDisposable
             var (communicator, ranks) = (_group.World.Communicator, _group.GlobalRanks);
             var receiving = communicator.Receive(_blocks.Address + _starts[distance], (int)(_blockBytes * count), ranks[source], _tag);
             var sending = communicator.Send(_blocks.Address, (int)_starts[count], ranks[target], _tag);
-            _group.World.Wait(ref receiving, call.WaitFor(source));
+            _waited += _group.World.Wait(ref receiving, call.WaitFor(source));
             Measure(distance, count);
             _group.World.Wait(ref sending, call.WaitFor(target));
         }
+
+        NoteWaits();
     }
 
     public void Dispose() => _blocks.Dispose();
 
+    private void NoteWaits()
+    {
+        Span<long> waited = stackalloc long[_group.Size];
+        for (var member = 0; member < waited.Length; member++)
+            waited[member] = this[member].Waited;
+        _group.World.Delays.Note(_group.GlobalRanks, _group.Rank, waited);
+    }
+
     private void Measure(int first, int count)
     {
         for (var i = first; i < first + count; i++)
+        {
+            if (!At(i).FitsInto(DataBytes))
+                throw new CommunicationException($"What rank {_group.GlobalRanks[(_group.Rank + first) % _group.Size]} sent in group '{_group.Name}' is no call.");
             _starts[i + 1] = _starts[i] + At(i).Bytes;
+        }
     }
 
     private CallBlock At(int distance) => new(_blocks.Address + _starts[distance]);

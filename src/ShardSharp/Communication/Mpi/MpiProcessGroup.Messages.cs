@@ -36,6 +36,8 @@ internal sealed unsafe partial class MpiProcessGroup
         var request = World.Communicator.Receive(block.Address, CallBlock.BytesFor(DataWithAnnouncement), GlobalRanks[call.Peer], MessageTag);
         World.Wait(ref request, new PublishedCall(this, expected.Signature).WaitFor(call.Peer));
         RequireSameMessage(block.Signature, expected.Signature);
+        if (!block.FitsInto((int)Math.Min(DataWithAnnouncement, call.Output.Length)))
+            throw new CommunicationException($"What rank {GlobalRanks[call.Peer]} sent in group '{Name}' is no message.");
         call.Output.Write(0, block.Data, block.DataBytes);
         MoveRest(call, call.Output, expected);
         memory.Dispose();
@@ -81,7 +83,7 @@ internal sealed unsafe partial class MpiProcessGroup
             return;
         var message = $"Rank {GlobalRanks[Rank]} expects another message than was sent to it in group '{Name}':{Environment.NewLine}"
             + $"  {sent}{Environment.NewLine}  {expected}";
-        World.Fail(message);
+        World.Break(message);
         throw new CollectiveMismatchException(message);
     }
 }

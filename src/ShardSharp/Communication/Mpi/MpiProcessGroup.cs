@@ -16,7 +16,6 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
     private readonly int _tag;
     private readonly int _number;
     private readonly CallExchange _exchange;
-    private long _sequence;
 
     /// <param name="world">The run that the rank takes part in.</param>
     /// <param name="name">What the group is called in reports.</param>
@@ -36,6 +35,8 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
 
     public MpiWorld World { get; }
 
+    internal override IRankDelays Delays => World.Delays;
+
     /// <summary>Tag of the messages that make up collectives.</summary>
     public int CollectiveTag => _tag;
 
@@ -54,16 +55,22 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
         }
         catch (MpiException failure)
         {
-            var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
-            World.Fail(message);
-            throw new CommunicationException(message, failure);
+            throw Broken(call, failure);
         }
     }
 
-    private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine)
+    /// <summary>Tells all ranks that MPI failed in a call.</summary>
+    public CommunicationException Broken(in CollectiveCall call, MpiException failure)
     {
-        var number = AllGatherObject(World.ReserveGroup()).Max();
+        var message = $"Rank {GlobalRanks[Rank]} in {call} in group '{Name}': {failure.Message}";
+        World.Break(message);
+        return new CommunicationException(message, failure);
+    }
+
+    private protected override ProcessGroup CreateSubgroup(
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site)
+    {
+        var number = AllGatherObject(World.ReserveGroup(), site.File, site.Line).Max();
         World.TakeGroup(number);
         var rank = mine.TakeWhile(member => member != Rank).Count();
         return mine.Count == 1
@@ -73,9 +80,8 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
 
     private protected override void Leave()
     {
-        // The memory in which they would learn of anything goes with the groups.
         if (ReferenceEquals(World.Group, this))
-            World.Neighbours = null;
+            World.LeaveHost();
 
         // After a failure messages may still be on their way into this memory.
         if (World.HasFailed)
@@ -90,7 +96,7 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
     {
         World.Disturb?.Invoke();
         var mine = _exchange.Mine;
-        mine.Signature.Publish(CollectiveSignature.Of(call, ++_sequence), call.Site);
+        mine.Signature.Publish(CollectiveSignature.Of(call, call.Sequence), call.Site);
         var contribution = ContributionOf(call);
         var isSmall = contribution <= _exchange.DataBytes;
         mine.DataBytes = isSmall ? call.Input.Length : 0;
@@ -138,7 +144,7 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
         var calls = Enumerable.Range(0, Size).Select(
             member => $"{Environment.NewLine}  rank {GlobalRanks[member]}: {_exchange[member].Signature}");
         var message = $"The ranks of group '{Name}' called different operations, or gave them different sizes, types or roots:{string.Concat(calls)}";
-        World.Fail(message);
+        World.Break(message);
         return new CollectiveMismatchException(message);
     }
 }

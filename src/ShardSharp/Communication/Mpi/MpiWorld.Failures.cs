@@ -5,36 +5,14 @@ namespace ShardSharp.Communication.Mpi;
 
 internal sealed partial class MpiWorld
 {
-    /// <summary>How long a rank that failed waits for the others' reports before it ends the job.</summary>
-    private static readonly TimeSpan ReportGrace = TimeSpan.FromSeconds(1);
-
     private readonly Notices _notices;
+    private readonly FlightExchange _flights;
+    private readonly Lock _speaking = new();
+    private bool _hasSpoken;
     private bool _failedFirst;
 
-    /// <summary>Tells all ranks of a failure; only the first one counts.</summary>
-    public void Fail(string message)
-    {
-        _failedFirst |= FirstFailure is null;
-        Neighbours?.Fail(message);
-        _notices.Tell(RankStanding.Failed, message);
-    }
-
     /// <inheritdoc/>
-    public void Break(string message) => Fail(message);
-
-    /// <inheritdoc/>
-    public string? WhyGone(int globalRank)
-    {
-        // Nobody else may be at it: what others say arrives only where someone listens.
-        _notices.Receive();
-        return _notices.Of(globalRank) == RankStanding.Finished ? "has finished its program" : null;
-    }
-
-    /// <summary>Where ranks of this host that wait in shared memory learn of failures; null if they have none.</summary>
-    public RankRoster? Neighbours { get; set; }
-
-    /// <inheritdoc/>
-    public string? FirstFailure => _notices.FirstFailure;
+    public string? FirstFailure => _notices.FirstFailure ?? Host?.Roster.FirstFailure;
 
     /// <inheritdoc/>
     public bool OtherFailedFirst => HasFailed && !_failedFirst;
@@ -42,52 +20,105 @@ internal sealed partial class MpiWorld
     /// <summary>Whether this or another rank has failed.</summary>
     public bool HasFailed => FirstFailure is not null;
 
-    /// <summary>Ends this rank's part in the job once its program has returned or thrown and all has been printed.</summary>
-    /// <param name="exitCode">How the program ended: 0 is well.</param>
-    /// <remarks>Does not return where this or another rank failed: then the job is aborted, so that nothing hangs.</remarks>
-    public void End(int exitCode)
+    /// <inheritdoc/>
+    public void Fail(string message)
     {
-        _notices.Tell(exitCode == 0 ? RankStanding.Finished : RankStanding.Reported, $"Rank {Communicator.Rank} failed.");
-        long? failed = null;
-        for (var i = 0; !_notices.AllSaid; i++)
-        {
-            // The others may compute for days before they finish; after a failure, though, they soon notice, or never.
-            if (HasFailed && Stopwatch.GetElapsedTime(failed ??= Stopwatch.GetTimestamp()) > ReportGrace)
-                break;
-            _notices.Receive();
-            Pause(i);
-        }
-
-        if (HasFailed)
-            Communicator.Abort(exitCode == 0 ? 1 : exitCode);
-        Dispose();
-        Communicator.End();
+        _failedFirst |= FirstFailure is null;
+        Host?.Roster.Fail(message);
+        _notices.Tell(RankStanding.Failed, message);
     }
 
-    public void Dispose() => _notices.Dispose();
+    /// <inheritdoc/>
+    public void Break(string message)
+    {
+        // Of the ranks of a host one speaks, while the others stay where they are.
+        if (Host is { } host)
+            host.Roster.Break(message);
+        else
+            Speak(message);
+    }
+
+    /// <summary>Takes in what other ranks tell, and passes it on to those of this host that wait in shared memory.</summary>
+    private void Listen()
+    {
+        _notices.Receive();
+        if (_notices.Reporter is { } reporter)
+        {
+            if (reporter != Communicator.Rank)
+                Break(_notices.FirstFailure!);
+            _flights.Answer(reporter);
+        }
+        else if (_notices.FirstFailure is { } failure)
+        {
+            Host?.Roster.Fail(failure);
+        }
+    }
+
+    /// <summary>Tells the other hosts what broke, or answers the one that told this host; only the first call does anything.</summary>
+    private void Speak(string message)
+    {
+        lock (_speaking)
+        {
+            if (_hasSpoken)
+                return;
+            _hasSpoken = true;
+            _flights.Offer(FlightsHere());
+            _notices.Receive();
+            if (_notices.FirstFailure is null)
+            {
+                _notices.Tell(RankStanding.Asking, message);
+                Report(message);
+            }
+
+            if (_notices.Reporter is { } reporter)
+                _flights.Answer(reporter);
+        }
+    }
+
+    private void Report(string cause)
+    {
+        var flights = _flights.Collect(turn =>
+        {
+            _notices.Receive();
+            Pause(turn);
+            return _notices.Reporter == Communicator.Rank;
+        });
+        if (flights is null)
+            return;
+        _failedFirst = true;
+        _terms.Report?.Invoke(new FailureReport(cause, Communicator.Rank, flights, Stopwatch.GetTimestamp()) { Hosts = HostNames });
+    }
+
+    /// <summary>What the ranks of this host recorded, as far as this one can see it.</summary>
+    private IEnumerable<(int Rank, string? Gone, FlightLog Log)> FlightsHere() =>
+        Host?.FlightLogs() ?? [(Communicator.Rank, WhyGone(Communicator.Rank), Group.Recorder.Log)];
+
+    /// <inheritdoc/>
+    public string? WhyGone(int rank) => _notices.Of(rank) == RankStanding.Finished ? "has finished its program" : Host?.WhyDead(rank);
 
     private void ThrowIfHopeless(ref nint request, in PendingWait wait, TimeSpan waited)
     {
-        _notices.Receive();
-        if (_notices.FirstFailure is { } failure)
+        Listen();
+        if (FirstFailure is { } failure)
         {
-            Neighbours?.Fail(failure);
+            Host?.Roster.Fail(failure);
             throw new RankFailedException($"{failure}{Environment.NewLine}  {wait.Describe()}");
         }
 
-        // A rank's last message may have arrived together with the news that it has finished.
+        // A rank's last message may have arrived together with the news that it has ended.
         var awaited = wait.AwaitedGlobalRank;
-        if (_notices.Of(awaited) == RankStanding.Finished && !Communicator.Test(ref request))
+        if (WhyGone(awaited) is { } gone && !Communicator.Test(ref request))
         {
-            Fail($"Rank {awaited} has finished its program, but other ranks still need it.");
-            throw new RankFailedException($"{_notices.FirstFailure}{Environment.NewLine}  {wait.Describe()}");
+            var discovery = $"Rank {awaited} {gone}, but other ranks still need it.";
+            Break(discovery);
+            throw new RankFailedException($"{FirstFailure ?? discovery}{Environment.NewLine}  {wait.Describe()}");
         }
 
         if (waited <= _terms.CollectiveTimeout)
             return;
         var message = $"Rank {wait.GlobalRank} waited {waited.TotalSeconds:F0} s, past the deadline (collective_timeout_seconds = "
             + $"{_terms.CollectiveTimeout.TotalSeconds:F0}).{Environment.NewLine}  {wait.Describe()}";
-        Fail(message);
+        Break(message);
         throw new CollectiveTimeoutException(message);
     }
 }

@@ -28,9 +28,11 @@ internal sealed partial class MpiWorld : IFailureBoard, IDisposable
     {
         (Communicator, _terms) = (communicator, terms);
         _spins = localSize <= Environment.ProcessorCount ? SpinsWithOwnCore : SpinsWhenCrowded;
-        _notices = new Notices(communicator);
+        (_notices, _flights) = (new Notices(communicator), new FlightExchange(communicator));
+        Delays = new JobDelays(communicator.Size, () => Host);
         Disturb = terms.Disturb is { } disturb ? () => disturb(communicator.Rank) : null;
         Group = new MpiProcessGroup(this, "world", communicator.Rank, [.. Enumerable.Range(0, communicator.Size)], ReserveGroup());
+        StartListening();
     }
 
     public MpiCommunicator Communicator { get; }
@@ -38,8 +40,29 @@ internal sealed partial class MpiWorld : IFailureBoard, IDisposable
     /// <summary>The group of all ranks; disposing it ends the membership.</summary>
     public MpiProcessGroup Group { get; }
 
+    /// <summary>The memory that this rank shares with others of its host; null if there are none. Owned once it is set.</summary>
+    public LocalWorld? Host { get; private set; }
+
+    /// <summary>How long the ranks waited for each other.</summary>
+    public JobDelays Delays { get; }
+
+    /// <summary>Host of every rank, once they are known.</summary>
+    public IReadOnlyList<string>? HostNames { get; private set; }
+
     /// <summary>Called between the steps of every operation; null but in tests.</summary>
     public Action? Disturb { get; }
+
+    /// <summary>Says which ranks share hosts, and joins this rank with those of its own; all ranks do it together, first of all.</summary>
+    /// <param name="names">Host of every rank.</param>
+    /// <param name="meet">Meets the others of this host, given the terms of the meeting; null where there are none.</param>
+    public void EnterHost(IReadOnlyList<string> names, Func<RunTerms, LocalWorld>? meet)
+    {
+        HostNames = names.Distinct().Count() > 1 ? names : null;
+        var host = meet?.Invoke(_terms with { Report = report => Speak(report.Cause) });
+        Group.RecordIn(host?.Group.Recorder ?? FlightRecorder.Private());
+        lock (_listening)
+            Host = host;
+    }
 
     /// <summary>A number that no group of this rank has yet.</summary>
     /// <remarks>Ranks that create a group together take the largest of what they reserved, so each pair of groups that share two ranks have
@@ -53,13 +76,14 @@ internal sealed partial class MpiWorld : IFailureBoard, IDisposable
     /// <param name="request">The request.</param>
     /// <param name="wait">Says who is awaited and what for, if it comes to a report.</param>
     /// <exception cref="RankFailedException">A rank ended.</exception>
+    /// <returns>Stopwatch ticks waited; 0 where it was no longer than messages take.</returns>
     /// <exception cref="CollectiveTimeoutException">The deadline passed.</exception>
-    public void Wait(ref nint request, in PendingWait wait)
+    public long Wait(ref nint request, in PendingWait wait)
     {
         for (var i = 0; i < _spins; i++)
         {
             if (Communicator.Test(ref request))
-                return;
+                return 0;
         }
 
         var started = Stopwatch.GetTimestamp();
@@ -68,6 +92,8 @@ internal sealed partial class MpiWorld : IFailureBoard, IDisposable
             ThrowIfHopeless(ref request, wait, Stopwatch.GetElapsedTime(started));
             Pause(i);
         }
+
+        return Stopwatch.GetTimestamp() - started;
     }
 
     /// <summary>Lets others work between two looks at something that MPI will not wake anyone for.</summary>

@@ -3,22 +3,6 @@ using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Mpi;
 
-/// <summary>How a rank stands to the run; it only ever moves on.</summary>
-internal enum RankStanding
-{
-    /// <summary>Its program runs.</summary>
-    Present,
-
-    /// <summary>It has failed, and prints what it knows.</summary>
-    Failed,
-
-    /// <summary>It has failed and printed what it knows.</summary>
-    Reported,
-
-    /// <summary>Its program has ended well.</summary>
-    Finished,
-}
-
 /// <summary>What ranks tell all others outside of collectives: that they have failed, or that they have finished.</summary>
 internal sealed unsafe class Notices : IDisposable
 {
@@ -45,6 +29,9 @@ internal sealed unsafe class Notices : IDisposable
 
     /// <summary>Whether every rank has ended, has said what it had to say, and knows what this one said.</summary>
     public bool AllSaid => _sending.Count == 0 && _standings.All(standing => standing is RankStanding.Reported or RankStanding.Finished);
+
+    /// <summary>The rank that makes the report where communication broke: the lowest of those that have asked; null while none has.</summary>
+    public int? Reporter { get; private set; }
 
     public RankStanding Of(int rank) => _standings[rank];
 
@@ -73,7 +60,9 @@ internal sealed unsafe class Notices : IDisposable
             while (_communicator.Test(ref _receiving))
             {
                 var header = (int*)_incoming.Address;
-                Note(header[0], (RankStanding)header[1], Encoding.UTF8.GetString(_incoming.Address + HeaderBytes, header[2]));
+                if (header[0] >= 0 && header[0] < _standings.Length && Enum.IsDefined((RankStanding)header[1])
+                    && header[2] is >= 0 and <= Capacity - HeaderBytes)
+                    Note(header[0], (RankStanding)header[1], Encoding.UTF8.GetString(_incoming.Address + HeaderBytes, header[2]));
                 _receiving = _communicator.Receive(_incoming.Address, Capacity, rank: null, Tag);
             }
 
@@ -109,7 +98,9 @@ internal sealed unsafe class Notices : IDisposable
     private void Note(int rank, RankStanding standing, string text)
     {
         _standings[rank] = standing;
-        if (standing is RankStanding.Failed or RankStanding.Reported)
+        if (standing is RankStanding.Failed or RankStanding.Asking or RankStanding.Reported)
             FirstFailure ??= text;
+        if (standing == RankStanding.Asking)
+            Reporter = Math.Min(rank, Reporter ?? rank);
     }
 }

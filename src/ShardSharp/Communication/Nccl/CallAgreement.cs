@@ -16,17 +16,20 @@ internal sealed unsafe class CallAgreement(ProcessGroup host) : IDisposable
 
     private readonly NativeBuffer _mine = new(BlockBytes);
     private readonly NativeBuffer _all = new((long)BlockBytes * host.Size);
-    private long _sequence;
 
     /// <summary>Returns when all ranks have called the same.</summary>
     /// <exception cref="CollectiveMismatchException">They have not.</exception>
     public void Reach(in CollectiveCall call)
     {
-        new PublishedSignature(_mine.Address).Publish(CollectiveSignature.Of(call, ++_sequence), call.Site);
+        new PublishedSignature(_mine.Address).Publish(CollectiveSignature.Of(call, call.Sequence), call.Site);
         *(long*)(_mine.Address + LayoutOffset) = LayoutOf(call);
         host.Perform(new CollectiveCall(
             CollectiveKind.AllGather, ScalarType.Byte, new FlatBuffer(_mine.Address, BlockBytes),
-            new FlatBuffer(_all.Address, (long)BlockBytes * host.Size), default, -1, call.Site) { InBackground = true });
+            new FlatBuffer(_all.Address, (long)BlockBytes * host.Size), default, -1, call.Site)
+        {
+            InBackground = true,
+            Sequence = call.Sequence,
+        });
         var same = true;
         for (var member = 0; member < host.Size; member++)
         {
@@ -59,7 +62,7 @@ internal sealed unsafe class CallAgreement(ProcessGroup host) : IDisposable
     /// <summary>Tells lists of tensors apart that hold as many elements altogether (FNV-1a over the lengths).</summary>
     private static long LayoutOf(in CollectiveCall call)
     {
-        if (call.Kind is not (CollectiveKind.AllReduce or CollectiveKind.Broadcast))
+        if (call.Kind is not (CollectiveKind.AllReduce or CollectiveKind.Broadcast or CollectiveKind.ReduceScatter))
             return 0;
         var memory = call.Input.Length > 0 ? call.Input : call.Output;
         var hash = 14695981039346656037;

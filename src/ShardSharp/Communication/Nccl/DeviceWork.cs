@@ -44,7 +44,8 @@ internal sealed unsafe class DeviceWork
     public bool IsDone => _world.Device.IsDone(_end);
 
     /// <summary>Has the flight recorder note that it has begun.</summary>
-    public void Record(GroupRecording recording, in CollectiveCall call)
+    /// <returns>Its position among the operations of its kind.</returns>
+    public long Record(GroupRecording recording, in CollectiveCall call)
     {
         lock (_lock)
         {
@@ -52,6 +53,7 @@ internal sealed unsafe class DeviceWork
             _record = recording.Begin(call);
             if (_hasEnded)
                 recording.End(_record, FlightState.Failed);
+            return _record->Sequence;
         }
     }
 

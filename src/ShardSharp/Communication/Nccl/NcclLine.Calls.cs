@@ -17,8 +17,11 @@ internal sealed unsafe partial class NcclLine
             case CollectiveKind.Broadcast:
                 QueuePieces(call, _rank == call.Peer ? call.Input : call.Output);
                 break;
-            case CollectiveKind.ReduceScatter:
+            case CollectiveKind.ReduceScatter when IsOnePiece(call.Input):
                 QueueReduceScatter(call);
+                break;
+            case CollectiveKind.ReduceScatter:
+                QueueReductionsOfPieces(call);
                 break;
             case CollectiveKind.Reduce:
                 QueueReduce(call);
@@ -66,6 +69,22 @@ internal sealed unsafe partial class NcclLine
             _nccl.ReduceScatter(Start(call.Input), Start(call.Output), count, type, reduction, _communicator, Stream), "ncclReduceScatter");
     }
 
+    /// <summary>Shares of a list of tensors begin and end within tensors: each piece of a share is reduced to the rank that gets it.</summary>
+    private void QueueReductionsOfPieces(in CollectiveCall call)
+    {
+        using var group = new NcclCallGroup(_nccl, Check);
+        var share = call.Output.Length;
+        for (var owner = 0; owner < _size; owner++)
+        {
+            foreach (var piece in call.Input.Runs(owner * share, share))
+            {
+                var (type, reduction, count) = Reduction(call, piece.Length);
+                var output = owner == _rank ? Start(call.Output) + (piece.Offset - (owner * share)) : null;
+                Check(_nccl.Reduce(piece.Address, output, count, type, reduction, owner, _communicator, Stream), "ncclReduce");
+            }
+        }
+    }
+
     private void QueueReduce(in CollectiveCall call)
     {
         var (type, reduction, count) = Reduction(call, call.Input.Length);
@@ -108,7 +127,14 @@ internal sealed unsafe partial class NcclLine
         return (type, NcclTypes.Of(call.ElementType, call.Reduction), (nuint)count);
     }
 
-    /// <summary>Only lists of tensors are in pieces, and lists are only reduced and broadcast.</summary>
+    private static bool IsOnePiece(FlatBuffer memory)
+    {
+        foreach (var piece in memory.Runs(0, memory.Length))
+            return piece.Length == memory.Length;
+        return true;
+    }
+
+    /// <summary>Where memory in one piece begins; only lists of tensors are in several.</summary>
     private static byte* Start(FlatBuffer memory)
     {
         foreach (var piece in memory.Runs(0, memory.Length))

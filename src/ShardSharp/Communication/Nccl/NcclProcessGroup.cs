@@ -25,22 +25,23 @@ internal sealed class NcclProcessGroup : ProcessGroup
     /// <param name="world">The run that the rank takes part in; owned from now on.</param>
     /// <param name="host">The same ranks, through the host; owned from now on.</param>
     /// <param name="devices">The GPUs of this process.</param>
-    public NcclProcessGroup(NcclWorld world, ProcessGroup host, ICudaDevices devices)
-        : this(world, host, host.Recorder)
+    /// <param name="site">Where the program asked for it.</param>
+    public NcclProcessGroup(NcclWorld world, ProcessGroup host, ICudaDevices devices, CallSite site)
+        : this(world, host, host.Recorder, site)
     {
         Devices = devices;
         _ownsWorld = true;
     }
 
-    private NcclProcessGroup(NcclWorld world, ProcessGroup host, FlightRecorder? recorder)
+    private NcclProcessGroup(NcclWorld world, ProcessGroup host, FlightRecorder? recorder, CallSite site)
         : base(host.Name, host.Rank, host.GlobalRanks, recorder)
     {
         (_world, _host, _agreement) = (world, host, new CallAgreement(host));
-        var id = host.BroadcastObject(host.Rank == 0 ? world.CreateId().ToArray() : [], 0);
+        var id = host.BroadcastObject(host.Rank == 0 ? world.CreateId().ToArray() : [], 0, site.File, site.Line);
         _line = new NcclLine(world, $"group '{host.Name}'", host.Size, host.Rank, NcclUniqueId.From(id));
     }
 
-    internal override Local.RankDelays? Delays => _host.Delays;
+    internal override IRankDelays? Delays => _host.Delays;
 
     internal override IFailureBoard? Failures => _host.Failures;
 
@@ -71,10 +72,10 @@ internal sealed class NcclProcessGroup : ProcessGroup
     }
 
     private protected override ProcessGroup CreateSubgroup(
-        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine)
+        string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site)
     {
-        var host = _host.Split(name, partition);
-        return mine.Count == 1 ? host : new NcclProcessGroup(_world, host, recorder: null);
+        var host = _host.SplitOff(name, partition, site);
+        return mine.Count == 1 ? host : new NcclProcessGroup(_world, host, recorder: null, site);
     }
 
     private protected override void Leave()
@@ -107,7 +108,7 @@ internal sealed class NcclProcessGroup : ProcessGroup
             var messages = MessagesOf(call);
             _ = FollowUp(call.Kind, call.Peer, recording =>
             {
-                work.Record(recording, call);
+                _ = work.Record(recording, call);
                 QueueOn(() => messages.Announce(call), call, mark, work);
                 work.Agreed();
             });
@@ -118,10 +119,10 @@ internal sealed class NcclProcessGroup : ProcessGroup
         _last = work;
         _ = FollowUp(call.Kind, call.Peer, recording =>
         {
-            work.Record(recording, call);
+            var sequence = work.Record(recording, call);
             try
             {
-                _agreement.Reach(call);
+                _agreement.Reach(call with { Sequence = sequence });
                 work.Agreed();
             }
             catch (Exception failure)

@@ -9,14 +9,15 @@ internal static class NcclRendezvous
     /// <param name="host">All ranks, through the host; owned by the result.</param>
     /// <param name="device">The rank's GPU.</param>
     /// <param name="deadline">The longest that an operation may take.</param>
+    /// <param name="site">Where the program asked for it.</param>
     /// <exception cref="CommunicationException">There is no NCCL, or ranks share a GPU.</exception>
-    public static NcclProcessGroup Join(ProcessGroup host, ICudaDevice device, TimeSpan deadline)
+    public static NcclProcessGroup Join(ProcessGroup host, ICudaDevice device, TimeSpan deadline, CallSite site)
     {
         try
         {
             var named = Environment.GetEnvironmentVariable(NcclLibrary.Variable);
             var library = NcclLibrary.Load(NcclLibrary.Candidates(named, TorchInstallation.DefaultFolders()));
-            return Join(host, library.EntryPoints, CudaDevices.OfThisProcess, device, deadline);
+            return Join(host, library.EntryPoints, CudaDevices.OfThisProcess, device, deadline, site);
         }
         catch (Exception failure) when (failure is DllNotFoundException or NotSupportedException or CudaException)
         {
@@ -26,10 +27,10 @@ internal static class NcclRendezvous
 
     /// <summary>Makes the group of all ranks with a library that is loaded.</summary>
     internal static NcclProcessGroup Join(
-        ProcessGroup host, INcclEntryPoints entryPoints, ICudaDevices devices, ICudaDevice device, TimeSpan deadline)
+        ProcessGroup host, INcclEntryPoints entryPoints, ICudaDevices devices, ICudaDevice device, TimeSpan deadline, CallSite site)
     {
-        RequireOwnDevice(host, device);
-        return new NcclProcessGroup(new NcclWorld(entryPoints, device, host, deadline), host, devices);
+        RequireOwnDevice(host, device, site);
+        return new NcclProcessGroup(new NcclWorld(entryPoints, device, host, deadline), host, devices, site);
     }
 
     /// <summary>The number of the GPU that a rank uses.</summary>
@@ -47,9 +48,9 @@ internal static class NcclRendezvous
             + $"{Environment.GetEnvironmentVariable("CUDA_VISIBLE_DEVICES") ?? "not set"}). Start at most {visible} ranks here.");
     }
 
-    private static void RequireOwnDevice(ProcessGroup host, ICudaDevice device)
+    private static void RequireOwnDevice(ProcessGroup host, ICudaDevice device, CallSite site)
     {
-        var shared = host.AllGatherObject(device.Identity).Select((identity, rank) => (identity, rank))
+        var shared = host.AllGatherObject(device.Identity, site.File, site.Line).Select((identity, rank) => (identity, rank))
             .GroupBy(pair => pair.identity, pair => host.GlobalRanks[pair.rank]).FirstOrDefault(ranks => ranks.Count() > 1);
         if (shared is not null)
         {

@@ -13,6 +13,12 @@ internal sealed class FailureReport(string cause, int reporter, IReadOnlyList<Ra
 {
     private const int LastCalls = 5;
 
+    /// <summary>What failed.</summary>
+    public string Cause => cause;
+
+    /// <summary>Host of every rank, where there are several.</summary>
+    public IReadOnlyList<string>? Hosts { get; init; }
+
     private readonly StringBuilder _text = new();
 
     /// <summary>The whole report: the cause, then the state of the ranks.</summary>
@@ -24,17 +30,19 @@ internal sealed class FailureReport(string cause, int reporter, IReadOnlyList<Ra
         _text.Clear();
         Line(0, $"Where the ranks are, as rank {reporter} found them:");
         foreach (var flight in flights)
-            Line(1, $"rank {flight.Rank} {Place(flight)}");
+            Line(1, $"rank {flight.Rank}{(Hosts is null ? "" : $" on {Hosts[flight.Rank]}")} {Place(flight)}");
         foreach (var group in UnfinishedGroups())
             Part(group);
         Line(0, $"The last {LastCalls} calls of each rank:");
-        foreach (var flight in flights)
+        foreach (var flight in flights.Where(flight => !flight.IsSilent))
             Line(1, $"rank {flight.Rank}: {(flight.Entries.Count == 0 ? "none" : "")}", flight.Entries.TakeLast(LastCalls).Select(Outcome));
         return _text.ToString();
     }
 
     private string Place(RankFlight flight)
     {
+        if (flight.IsSilent)
+            return "does not answer: its process has died, or is stopped";
         var (current, last) = (flight.Current, flight.Entries is [.., var latest] ? latest : null);
         var calls = current is not null ? $"is in {current} for {Seconds(current.StartTimestamp, now)}{Awaited(flight, current)}"
             : last is null ? "has called nothing yet"
@@ -79,7 +87,7 @@ internal sealed class FailureReport(string cause, int reporter, IReadOnlyList<Ra
     private const string Nothing = "nothing more";
 
     private static string Next(IReadOnlyDictionary<long, FlightEntry> calls, long sequence) =>
-        calls.TryGetValue(sequence, out var call) ? $"#{sequence} {call.Operation} at {call.CallSite}"
+        calls.TryGetValue(sequence, out var call) ? $"#{sequence} {call.OperationAndShape} at {call.CallSite}"
         : calls.Keys.Any(other => other > sequence) ? $"went on to #{calls.Keys.Max()}"
         : Nothing;
 

@@ -24,6 +24,10 @@ public sealed record FlightEntry
     /// <summary>Element type.</summary>
     public required ScalarType ElementType { get; init; }
 
+    /// <summary>Shape of the tensor that this rank gave, or got where it gave none, of at most 6 dimensions; null for several tensors as one,
+    /// and for what is no tensor.</summary>
+    public required IReadOnlyList<long>? Shape { get; init; }
+
     /// <summary>Where the program called it: <c>Program.cs:12</c>.</summary>
     public required string CallSite { get; init; }
 
@@ -48,6 +52,11 @@ public sealed record FlightEntry
     /// <summary>World rank of the peer of a message; null for collectives.</summary>
     internal int? MessagePeer { get; init; }
 
-    /// <summary>The entry in a line: <c>#5 all_reduce (sum) of 4 Float32 in 'world' at Program.cs:12</c>.</summary>
-    public override string ToString() => $"#{Sequence} {Operation} in '{Group}' at {CallSite}";
+    /// <summary>The operation with what the number of elements does not tell of the shape.</summary>
+    internal string OperationAndShape => $"{Operation}{ShapeText}";
+
+    internal string ShapeText { get; init; } = "";
+
+    /// <summary>The entry in a line: <c>#5 all_reduce (sum) of 6 Float32 [2, 3] in 'world' at Program.cs:12</c>.</summary>
+    public override string ToString() => $"#{Sequence} {OperationAndShape} in '{Group}' at {CallSite}";
 }

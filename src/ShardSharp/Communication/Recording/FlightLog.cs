@@ -60,8 +60,9 @@ internal readonly unsafe struct FlightLog(byte* memory)
     {
         var last = Volatile.Read(ref *LastNumber);
         var entries = new List<FlightEntry>();
-        for (var number = Math.Max(1, last - Capacity + 1); number <= last; number++)
+        for (var age = (int)Math.Clamp(last, 0, Capacity) - 1; age >= 0; age--)
         {
+            var number = last - age;
             var place = Call(number);
             var isWhole = Volatile.Read(ref place->Number) == number;
             var call = *place;
@@ -77,11 +78,13 @@ internal readonly unsafe struct FlightLog(byte* memory)
         Number = call.Number,
         Sequence = call.Sequence,
         Operation = call.Describe(),
-        Group = call.Group == 0 ? "a further group" : Text(_memory + GroupsOffset + (call.Group * GroupBytes)),
-        GroupIdentity = *GroupIdentity(call.Group),
+        Group = call.Group is <= 0 or >= Groups ? "a further group" : Text(_memory + GroupsOffset + (call.Group * GroupBytes)),
+        GroupIdentity = *GroupIdentity(call.Group is < 0 or >= Groups ? 0 : call.Group),
         Elements = call.Count,
         ElementType = (ScalarType)call.ElementType,
-        CallSite = call.Site == 0 ? "an unlisted place" : Text(_memory + SitesOffset + (call.Site * TextBytes)),
+        Shape = call.Shape.Sizes,
+        ShapeText = call.Shape.ToString(),
+        CallSite = call.Site is <= 0 or >= Sites ? "an unlisted place" : Text(_memory + SitesOffset + (call.Site * TextBytes)),
         IsBackground = call.IsBackground != 0,
         State = (FlightState)call.State,
         StartTimestamp = call.Started,

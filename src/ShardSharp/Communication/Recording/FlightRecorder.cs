@@ -5,8 +5,8 @@ namespace ShardSharp.Communication;
 
 /// <summary>Keeps the latest 256 collectives and messages of a rank, over all its groups.</summary>
 /// <remarks>
-/// It always runs: a call costs some tens of nanoseconds and no allocation. When communication between ranks of one host fails, the rank
-/// that notices first reads all ranks' recorders and reports where each of them is.
+/// It always runs: a call costs some tens of nanoseconds and no allocation. When communication fails, the rank that notices first collects all
+/// ranks' records and reports where each of them is.
 /// </remarks>
 public sealed unsafe class FlightRecorder
 {
@@ -26,6 +26,9 @@ public sealed unsafe class FlightRecorder
 
     /// <summary>A recorder that other ranks cannot read.</summary>
     internal static FlightRecorder Private() => new(null);
+
+    /// <summary>The memory it records in.</summary>
+    internal FlightLog Log => _log;
 
     /// <summary>The calls that are kept, the oldest first; a copy.</summary>
     public IReadOnlyList<FlightEntry> Entries => _log.Read();

@@ -10,8 +10,6 @@ internal sealed unsafe class GroupRecording(FlightRecorder recorder, short group
     private readonly long[] _received = new long[globalRanks.Count];
     private long _collectives;
 
-    public FlightRecorder Recorder => recorder;
-
     /// <summary>Notes that a call starts. Collectives of a group run one after another, and so do messages of a pair in one direction.</summary>
     public RecordedCall* Begin(in CollectiveCall call)
     {
@@ -30,6 +28,7 @@ internal sealed unsafe class GroupRecording(FlightRecorder recorder, short group
             Reduction = (byte)call.Reduction,
             ElementType = (sbyte)call.ElementType,
             IsBackground = call.InBackground ? (byte)1 : (byte)0,
+            Shape = call.Shape,
         };
         return recorder.Begin(record, call.Site);
     }

@@ -3,11 +3,11 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Communication;
 
-/// <summary>One call in the memory of a flight recorder: a cache line, so that writing it disturbs no other.</summary>
+/// <summary>One call in the memory of a flight recorder: whole cache lines, so that writing it disturbs no other.</summary>
 [StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal struct RecordedCall
 {
-    public const int Bytes = 64;
+    public const int Bytes = 128;
 
     /// <summary>Position among all calls of the rank, from 1; 0 while the entry is being written.</summary>
     public long Number;
@@ -37,6 +37,7 @@ internal struct RecordedCall
     public sbyte ElementType;
     public byte IsBackground;
     public byte State;
+    public TensorShape Shape;
 
     public readonly string Describe() => CollectiveSignature.Describe(
         (CollectiveKind)Kind, (ReduceOperation)Reduction, (ScalarType)ElementType, Count, Peer);

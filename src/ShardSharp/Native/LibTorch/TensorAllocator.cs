@@ -16,17 +16,13 @@ namespace ShardSharp.Native;
 /// </para>
 /// <para>
 /// The allocator is libtorch's own object with one virtual function replaced: its table of virtual functions is copied and
-/// <c>allocate</c> points to the code below. That is machine code because a failed allocation has to reach libtorch's function, which
-/// throws a C++ exception, and such an exception cannot pass through managed code.
+/// <c>allocate</c> points to <see cref="AllocatorCode"/>. That also counts what tensors hold, and can take the tensors of one thread from
+/// elsewhere.
 /// </para>
-/// Sources: c10/core/Allocator.h (Allocator, DataPtr), c10/core/CPUAllocator.h; Itanium C++ ABI, "Virtual Table Layout";
-/// System V ABI for x86-64, "Parameter Passing" (a DataPtr is returned through a hidden first argument).
+/// Sources: c10/core/Allocator.h, c10/core/CPUAllocator.h; Itanium C++ ABI, "Virtual Table Layout".
 /// </remarks>
-internal static class TensorAllocator
+internal static unsafe partial class TensorAllocator
 {
-    /// <summary>Smaller tensors come from libtorch's own allocator: their holes are small, and there are many of them. In bytes.</summary>
-    internal const int SmallestBlock = 64 * 1024;
-
     private const string CoreLibrary = "c10";
 
     // The table as the compiler emits it: offset to top, type information, then the functions (two destructors, allocate,
@@ -36,37 +32,14 @@ internal static class TensorAllocator
     private const int Allocate = FirstFunction + 2;
 
     private static readonly Lazy<bool> Installed = new(TryInstall);
+    private static readonly AllocatorCode.Words* Words = (AllocatorCode.Words*)NativeMemory.AllocZeroed((nuint)sizeof(AllocatorCode.Words));
+    private static readonly Lock Redirecting = new();
 
-    /// <summary>
-    /// c10::DataPtr allocate(c10::Allocator* this, size_t n): rdi is where the DataPtr {data, {deleter, context}, device} goes, rdx is n.
-    /// </summary>
-    private static ReadOnlySpan<byte> Code =>
-    [
-        0xf3, 0x0f, 0x1e, 0xfa,                   //          endbr64
-        0x48, 0x81, 0xfa, 0x00, 0x00, 0x01, 0x00, //          cmp   rdx, SmallestBlock
-        0x7c, 0x39,                               //          jl    original        ; signed: absurd sizes are libtorch's to refuse
-        0x57,                                     //          push  rdi
-        0x56,                                     //          push  rsi
-        0x52,                                     //          push  rdx
-        0x48, 0x8d, 0x7a, 0x40,                   //          lea   rdi, [rdx + 64]
-        0xff, 0x15, 0x36, 0x00, 0x00, 0x00,       //          call  [malloc]
-        0x5a,                                     //          pop   rdx
-        0x5e,                                     //          pop   rsi
-        0x5f,                                     //          pop   rdi
-        0x48, 0x85, 0xc0,                         //          test  rax, rax
-        0x74, 0x24,                               //          jz    original
-        0x48, 0x8d, 0x48, 0x3f,                   //          lea   rcx, [rax + 63]
-        0x48, 0x83, 0xe1, 0xc0,                   //          and   rcx, -64
-        0x48, 0x89, 0x0f,                         //          mov   [rdi], rcx      ; data
-        0x48, 0x8b, 0x0d, 0x24, 0x00, 0x00, 0x00, //          mov   rcx, [free]
-        0x48, 0x89, 0x4f, 0x08,                   //          mov   [rdi + 8], rcx  ; deleter
-        0x48, 0x89, 0x47, 0x10,                   //          mov   [rdi + 16], rax ; context, what the deleter gets
-        0x66, 0xc7, 0x47, 0x18, 0x00, 0xff,       //          mov   word ptr [rdi + 24], 0xff00 ; device: CPU, index -1
-        0x48, 0x89, 0xf8,                         //          mov   rax, rdi
-        0xc3,                                     //          ret
-        0xff, 0x25, 0x14, 0x00, 0x00, 0x00,       // original: jmp  [allocate]
-        0xcc, 0xcc, 0xcc, 0xcc,                   //          (the addresses of malloc, free and libtorch's allocate follow)
-    ];
+    /// <summary>Bytes that the tensors of this process hold, of at least <see cref="AllocatorCode.SmallestBlock"/> each.</summary>
+    public static long BytesInUse => Volatile.Read(ref Words->InUse);
+
+    /// <summary>The most that <see cref="BytesInUse"/> has been since <see cref="ResetPeak"/>.</summary>
+    public static long PeakBytes => Volatile.Read(ref Words->Peak);
 
     /// <summary>
     /// Installs it for the whole process, once; tensors that exist already are not touched. Loads libtorch if nobody has.
@@ -77,7 +50,24 @@ internal static class TensorAllocator
     /// </returns>
     public static bool Install() => Installed.Value;
 
-    private static unsafe bool TryInstall()
+    /// <summary>Begins a new peak. A tensor that another thread makes at this moment may be missing from it.</summary>
+    public static void ResetPeak() => Volatile.Write(ref Words->Peak, BytesInUse);
+
+    /// <summary>
+    /// Takes the memory of tensors that this thread makes, of at least <see cref="AllocatorCode.SmallestBlock"/>, from elsewhere until the
+    /// result is disposed, on this thread too. One thread at a time: others wait here. The allocator must be installed.
+    /// </summary>
+    /// <param name="allocate">Memory that begins on a 64-byte boundary; null has libtorch throw. It must not throw itself.</param>
+    /// <param name="free">Frees such memory, on any thread, at any time until the process ends.</param>
+    public static Redirection Redirect(delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free)
+    {
+        Redirecting.Enter();
+        (Words->Allocate, Words->Free) = ((nint)allocate, (nint)free);
+        Volatile.Write(ref Words->Thread, ThisThread());
+        return default;
+    }
+
+    private static bool TryInstall()
     {
         TorchLibrary.Load();
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64
@@ -93,9 +83,9 @@ internal static class TensorAllocator
         // The process's own malloc and free, whichever library it took them from.
         var process = NativeLibrary.GetMainProgramHandle();
         nint malloc = NativeLibrary.GetExport(process, "malloc"), free = NativeLibrary.GetExport(process, "free");
+        var usableSize = NativeLibrary.GetExport(process, "malloc_usable_size");
         var functions = new ReadOnlySpan<nint>((void*)table, TableEntries).ToArray();
-        Span<byte> code = [.. Code, .. Bytes([malloc, free, functions[Allocate]])];
-        functions[Allocate] = ExecutableMemory.TryCreate(code);
+        functions[Allocate] = ExecutableMemory.TryCreate(AllocatorCode.With(Words, malloc, usableSize, free, functions[Allocate]));
         if (functions[Allocate] == 0)
             return false;
 
@@ -111,5 +101,17 @@ internal static class TensorAllocator
         return true;
     }
 
-    private static byte[] Bytes(ReadOnlySpan<nint> words) => MemoryMarshal.AsBytes(words).ToArray();
+    /// <summary>On x86-64 a thread's number in the C library is the address that fs:[0] holds (nptl, THREAD_SELF).</summary>
+    [LibraryImport("libc", EntryPoint = "pthread_self")]
+    private static partial nint ThisThread();
+
+    /// <summary>Ends a <see cref="Redirect"/>.</summary>
+    internal readonly ref struct Redirection
+    {
+        public void Dispose()
+        {
+            Volatile.Write(ref Words->Thread, 0);
+            Redirecting.Exit();
+        }
+    }
 }

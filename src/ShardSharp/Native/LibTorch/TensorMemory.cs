@@ -23,6 +23,16 @@ internal static partial class TensorMemory
         return error == 0 ? pointer : throw new InvalidOperationException($"The tensor {tensor} has no memory of its own.");
     }
 
+    /// <summary>The tensor's length along each dimension, in libtorch's own memory: read it while the tensor lives and keeps its shape.</summary>
+    /// <exception cref="InvalidOperationException">The tensor has been disposed.</exception>
+    public static unsafe ReadOnlySpan<long> Shape(Tensor tensor)
+    {
+        long* sizes;
+        if (GetDimensions(tensor.Handle, out var dimensions) != 0 || GetSizes(tensor.Handle, out sizes) != 0)
+            throw new InvalidOperationException("The tensor has no shape: it has been disposed.");
+        return new ReadOnlySpan<long>(sizes, (int)dimensions);
+    }
+
     /// <summary>
     /// A contiguous CPU tensor over memory the caller owns, without copying. Nothing frees that memory when the tensor is disposed; it must
     /// outlive the tensor and every view of it.
@@ -59,6 +69,12 @@ internal static partial class TensorMemory
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_data_ptr")]
     private static partial int GetDataPointer(nint tensor, out nint data);
+
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_dim")]
+    private static partial int GetDimensions(nint tensor, out long dimensions);
+
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_sizes")]
+    private static unsafe partial int GetSizes(nint tensor, out long* sizes);
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_create_tensor_from_blob")]
     private static unsafe partial int CreateTensorFromBlob(

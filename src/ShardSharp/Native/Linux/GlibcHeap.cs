@@ -28,6 +28,35 @@ internal static partial class GlibcHeap
         _ = SetOption(MapThreshold, LargestAllowed);
     }
 
+    /// <summary>Bytes that programs have got from malloc and not given back, and those that the heap keeps free.</summary>
+    public static (long InUse, long Free) Bytes
+    {
+        get
+        {
+            var numbers = Information();
+            return ((long)(numbers.BytesInUse + numbers.BytesMapped), (long)numbers.BytesFree);
+        }
+    }
+
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int SetOption(int option, int value);
+
+    [LibraryImport("libc", EntryPoint = "mallinfo2")]
+    private static partial Numbers Information();
+
+    /// <summary>struct mallinfo2 of mallinfo(3).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Numbers
+    {
+        public nuint Arena;
+        public nuint FreeChunks;
+        public nuint FastBins;
+        public nuint Mappings;
+        public nuint BytesMapped;
+        public nuint Unused;
+        public nuint BytesInFastBins;
+        public nuint BytesInUse;
+        public nuint BytesFree;
+        public nuint BytesTrimmable;
+    }
 }

@@ -17,6 +17,7 @@ internal sealed unsafe class MpiCommunicator
     private readonly MpiLibrary _library;
     private readonly MpiEntryPoints _mpi;
     private readonly nint _handle;
+    private readonly (long Messages, long Bytes)[] _sent;
 
     /// <summary>Initialises MPI in this process; all ranks of the job do it together, once.</summary>
     /// <exception cref="MpiException">The library refuses, or is in use already.</exception>
@@ -37,7 +38,7 @@ internal sealed unsafe class MpiCommunicator
         _handle = handle;
         Check(_mpi.Rank(_handle, &rank), "MPI_Comm_rank");
         Check(_mpi.Size(_handle, &size), "MPI_Comm_size");
-        (Rank, Size) = (rank, size);
+        (Rank, Size, _sent) = (rank, size, new (long, long)[size]);
         int* limit;
         Check(_mpi.Attribute(abi.World, abi.TagLimitKey, &limit, &found), "MPI_Comm_get_attr");
         TagLimit = found != 0 ? *limit : LeastTagLimit;
@@ -59,8 +60,19 @@ internal sealed unsafe class MpiCommunicator
     {
         nint request = 0;
         lock (_calling)
+        {
             Check(_mpi.Send(address, length, _library.Abi.Byte, rank, tag, _handle, &request), "MPI_Isend");
+            _sent[rank] = (_sent[rank].Messages + 1, _sent[rank].Bytes + length);
+        }
+
         return request;
+    }
+
+    /// <summary>How many messages, and bytes in them, this rank has begun to send to another.</summary>
+    public (long Messages, long Bytes) SentTo(int rank)
+    {
+        lock (_calling)
+            return _sent[rank];
     }
 
     /// <summary>Begins to receive a message of at most <paramref name="capacity"/> bytes.</summary>

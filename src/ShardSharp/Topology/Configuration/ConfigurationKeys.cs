@@ -30,10 +30,13 @@ internal static class ConfigurationKeys
         new(("auto", DataParallelBackend.Auto), ("nccl", DataParallelBackend.Nccl));
 
     private static readonly ChoiceSyntax<PipelineScheduleKind> Schedules =
-        new(("interleaved", PipelineScheduleKind.Interleaved), ("simple", PipelineScheduleKind.Simple));
+        new([.. PipelineScheduleName.All.Where(named => named.Kind != PipelineScheduleKind.ForwardOnly)]);
 
     private static readonly ChoiceSyntax<OptimizationGoal> Goals =
         new(("memory", OptimizationGoal.Memory), ("speed", OptimizationGoal.Speed));
+
+    private static readonly ChoiceSyntax<ShardingLevel> Levels =
+        new(("gradients", ShardingLevel.Gradients), ("parameters", ShardingLevel.Parameters));
 
     /// <summary>Every key, in the order they are documented and printed.</summary>
     public static IReadOnlyList<ConfigurationKey> All { get; } =
@@ -60,11 +63,15 @@ internal static class ConfigurationKeys
         new ConfigurationKey<int>("max_restarts", Index, c => c.MaximumRestarts, (c, v) => c with { MaximumRestarts = v }),
         new ConfigurationKey<string?>(
             "flight_recorder_file", new PathSyntax(), c => c.FlightRecorderFile, (c, v) => c with { FlightRecorderFile = v }),
+        new ConfigurationKey<bool>("memory_report", Boolean, c => c.MemoryReport, (c, v) => c with { MemoryReport = v }),
         new ConfigurationKey<string>(
             "placement_strategy", new PlacementSyntax(), c => c.PlacementStrategy, (c, v) => c with { PlacementStrategy = v }),
         new ConfigurationKey<bool>(
             "delayed_parameter_initialization", Boolean, c => c.DelayedParameterInitialization,
             (c, v) => c with { DelayedParameterInitialization = v }, DelayedInitialization),
+        new ConfigurationKey<string?>(
+            "delayed_initialization_folder", new PathSyntax(), c => c.DelayedInitializationFolder,
+            (c, v) => c with { DelayedInitializationFolder = v }, DelayedInitialization),
 
         new ConfigurationKey<bool>("ddp", Boolean, c => c.DataParallel, (c, v) => c with { DataParallel = v }),
         new ConfigurationKey<int?>(
@@ -141,9 +148,11 @@ internal static class ConfigurationKeys
         new ConfigurationKey<bool>(
             "sdp_hierarchical_allgather", Boolean, c => c.ShardedHierarchicalAllGather,
             (c, v) => c with { ShardedHierarchicalAllGather = v }, ShardedDataParallelism),
-        new ConfigurationKey<double>(
-            "sdp_gradient_clipping", new NumberSyntax(1e-6, 1e9), c => c.ShardedGradientClipping,
-            (c, v) => c with { ShardedGradientClipping = v }, ShardedDataParallelism),
+        new ConfigurationKey<ShardingLevel>(
+            "sdp_sharding_level", Levels, c => c.ShardingLevel, (c, v) => c with { ShardingLevel = v }, ShardedDataParallelism),
+        new ConfigurationKey<double?>(
+            "sdp_gradient_clipping", new OptionalSyntax<double>(new NumberSyntax(1e-6, 1e9)), c => c.ShardedGradientClipping,
+            (c, v) => c with { ShardedGradientClipping = v }, GradientClipping),
 
         new ConfigurationKey<bool>(
             "offload_activations", Boolean, c => c.OffloadActivations, (c, v) => c with { OffloadActivations = v }, ActivationOffloading),

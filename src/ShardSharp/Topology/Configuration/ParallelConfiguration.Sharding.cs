@@ -44,7 +44,20 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>true</c>.</value>
     public bool ShardedHierarchicalAllGather { get; init; } = true;
 
-    /// <summary>The L2 norm to which gradients are clipped in the optimizer's step under sharded data parallelism.</summary>
-    /// <value>Above 0. Default <c>1</c>.</value>
-    public double ShardedGradientClipping { get; init; } = 1;
+    /// <summary>What is sharded besides gradients and optimizer state.</summary>
+    /// <value>Default <c>"parameters"</c>.</value>
+    public ShardingLevel ShardingLevel { get; init; } = ShardingLevel.Parameters;
+
+    /// <summary>
+    /// The L2 norm to which gradients are clipped in the optimizer's step, sharded or not; null does not clip.
+    /// </summary>
+    /// <remarks>SMP's default is 1 and it cannot be turned off; here sharding does not change what is trained.</remarks>
+    /// <value>Above 0. Default <c>null</c>.</value>
+    public double? ShardedGradientClipping { get; init; }
+
+    /// <summary>Whether ranks that hold the same parameters share out at least the state of the optimizer.</summary>
+    internal bool ShardsState => ShardOptimizerState || ShardedDataParallelDegree > 1;
+
+    /// <summary>Whether ranks that share no memory hold parameters whole only while they are used.</summary>
+    internal bool ReleasesParameters => !ShardOptimizerState && ShardingLevel == ShardingLevel.Parameters;
 }

@@ -58,6 +58,10 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>null</c>.</value>
     public string? FlightRecorderFile { get; init; }
 
+    /// <summary>Whether the first rank prints a line about its memory after each step; <c>session.MemoryReport()</c> tells more.</summary>
+    /// <value>Default <c>false</c>.</value>
+    public bool MemoryReport { get; init; }
+
     /// <summary>
     /// Which rank takes which place: a name, or the axes data (D), pipeline (P) and tensor (T) with the right-most varying fastest.
     /// </summary>
@@ -67,7 +71,14 @@ public sealed partial record ParallelConfiguration
     /// <summary><see cref="PlacementStrategy"/> as its three axis letters, such as <c>DPT</c>.</summary>
     public string PlacementOrder => PlacementSyntax.Order(PlacementStrategy);
 
-    /// <summary>Whether memory for a parameter is taken only when it is known which rank holds it.</summary>
+    /// <summary>Whether memory for a parameter is taken only when it is known which rank holds it: models are built in a file on disk.</summary>
     /// <value>Default <c>false</c>.</value>
     public bool DelayedParameterInitialization { get; init; }
+
+    /// <summary>
+    /// The folder of that file, which has no name there and vanishes with its last use; it must be on a disk with room for the model on
+    /// each rank of the host. Null takes the temporary folder, <c>/var/tmp</c> or the current folder, the first that is on a disk.
+    /// </summary>
+    /// <value>Default <c>null</c>.</value>
+    public string? DelayedInitializationFolder { get; init; }
 }

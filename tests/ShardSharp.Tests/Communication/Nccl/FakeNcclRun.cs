@@ -54,7 +54,7 @@ internal sealed record FakeNcclRun
     {
         using var gpu = Gpus[host.Rank] = new FakeGpu { Holds = Holds };
         using var nccl = Libraries[host.Rank] = new FakeNccl(cliques, gpu) { Answer = host.Rank == 1 ? AnswerOnRank1 : NcclResult.Success };
-        using var group = NcclRendezvous.Join(host, nccl, gpu, gpu, Deadline);
+        using var group = NcclRendezvous.Join(host, nccl, gpu, gpu, Deadline, new CallSite("run", 0));
         try
         {
             program(group);

@@ -47,6 +47,8 @@ public sealed class NcclCallTests
         { "gather", group => group.AllGather(zeros(6), zeros(3)), ["ncclAllGather 12 UInt8"] },
         { "scatter", group => group.ReduceScatter(zeros(3, ScalarType.BFloat16), zeros(6, ScalarType.BFloat16)),
             ["ncclReduceScatter 3 BFloat16 Sum"] },
+        { "scatter of a list", group => group.ReduceScatterAsync(zeros(4), [zeros(3), zeros(5)]).Wait(),
+            ["ncclReduce 3 Float32 Sum 0", "ncclReduce 1 Float32 Sum 0", "ncclReduce 4 Float32 Sum 1"] },
         { "broadcast", group => group.Broadcast(zeros(3, ScalarType.Int16), 1), ["ncclBroadcast 6 UInt8 1"] },
         { "reduce", group => group.Reduce(zeros(3), 1, ReduceOperation.Product), ["ncclReduce 3 Float32 Product 1"] },
         { "complex", group => group.AllReduce(zeros(3, ScalarType.ComplexFloat64), ReduceOperation.Mean), ["ncclAllReduce 6 Float64 Average"] },
@@ -101,6 +103,15 @@ public sealed class NcclCallTests
         var work = group.AllReduceAsync(column);
         work.Wait();
         Assert.Equal(12, matrix.sum().item<float>());
+    });
+
+    [Fact]
+    public void Shares_of_a_list_go_to_their_ranks() => new FakeNcclRun { Ranks = 3 }.Run(group =>
+    {
+        using var scope = NewDisposeScope();
+        var output = zeros(4);
+        group.ReduceScatterAsync(output, [arange(0, 5, ScalarType.Float32), arange(5, 6, ScalarType.Float32), arange(6, 12, ScalarType.Float32)]).Wait();
+        Assert.True(output.eq(arange(4 * group.Rank, 4 * (group.Rank + 1), ScalarType.Float32) * 3).all().item<bool>());
     });
 
     [Fact]

@@ -189,7 +189,7 @@ public sealed class NcclFailureTests
         {
             using var gpu = new FakeGpu { Identity = "GPU-one" };
             using var nccl = new FakeNccl(new(), gpu);
-            NcclRendezvous.Join(host, nccl, gpu, gpu, Soon);
+            NcclRendezvous.Join(host, nccl, gpu, gpu, Soon, new CallSite("run", 0));
         });
         Assert.Equal(2, failures.Count);
         Assert.All(failures, failure => Assert.StartsWith("Ranks 0, 1 have the same GPU, GPU-one;", failure.Failure.Message, StringComparison.Ordinal));

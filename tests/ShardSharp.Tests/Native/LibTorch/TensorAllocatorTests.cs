@@ -1,10 +1,12 @@
 using System.Runtime.InteropServices;
 using ShardSharp.Native;
+using ShardSharp.Tests.DataParallel;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Native;
 
-public sealed class TensorAllocatorTests
+[Collection(nameof(WholeProcess))]
+public sealed unsafe class TensorAllocatorTests
 {
     private const long Megabyte = 1 << 20;
 
@@ -20,8 +22,8 @@ public sealed class TensorAllocatorTests
 
     [Theory]
     [InlineData(1)]
-    [InlineData(TensorAllocator.SmallestBlock - 1)]
-    [InlineData(TensorAllocator.SmallestBlock)]
+    [InlineData(AllocatorCode.SmallestBlock - 1)]
+    [InlineData(AllocatorCode.SmallestBlock)]
     [InlineData((4 * Megabyte) + 4)]
     [InlineData(40 * Megabyte)]
     public void Tensors_start_on_64_byte_boundaries(long bytes)
@@ -59,5 +61,76 @@ public sealed class TensorAllocatorTests
     {
         TensorAllocator.Install();
         Assert.Throws<ExternalException>(() => empty(bytes, ScalarType.Byte));
+    }
+
+    [Fact]
+    public void Bytes_in_use_and_their_peak_are_counted()
+    {
+        TensorAllocator.Install();
+        var before = TensorAllocator.BytesInUse;
+        TensorAllocator.ResetPeak();
+        using (var large = empty(8 * Megabyte, ScalarType.Byte))
+        {
+            Assert.InRange(TensorAllocator.BytesInUse - before, 8 * Megabyte, 9 * Megabyte);
+        }
+
+        using (var small = empty(2 * Megabyte, ScalarType.Byte))
+        {
+            Assert.InRange(TensorAllocator.BytesInUse - before, 2 * Megabyte, 3 * Megabyte);
+            Assert.InRange(TensorAllocator.PeakBytes - before, 8 * Megabyte, 9 * Megabyte);
+        }
+
+        Assert.Equal(before, TensorAllocator.BytesInUse);
+    }
+
+    [Fact]
+    public void Tensors_of_one_thread_can_come_from_elsewhere()
+    {
+        TensorAllocator.Install();
+        _given = [];
+        Tensor redirected, small;
+        using (TensorAllocator.Redirect(&Give, &Take))
+        {
+            redirected = zeros(AllocatorCode.SmallestBlock, ScalarType.Byte);
+            small = zeros(AllocatorCode.SmallestBlock - 1, ScalarType.Byte);
+            var other = new Thread(() => zeros(Megabyte, ScalarType.Byte).Dispose());
+            other.Start();
+            other.Join();
+        }
+
+        using var after = zeros(Megabyte, ScalarType.Byte);
+        Assert.Equal([TensorMemory.DataPointer(redirected)], _given);
+        small.Dispose();
+        redirected.Dispose();
+        Assert.Empty(_given);
+    }
+
+    [Fact]
+    public void A_refusal_from_elsewhere_is_an_exception_and_no_memory_from_here()
+    {
+        TensorAllocator.Install();
+        using (TensorAllocator.Redirect(&Refuse, &Take))
+            Assert.Throws<ExternalException>(() => zeros(Megabyte, ScalarType.Byte));
+        using var after = zeros(Megabyte, ScalarType.Byte);
+    }
+
+    private static List<nint> _given = [];
+
+    [UnmanagedCallersOnly]
+    private static void* Give(nuint bytes)
+    {
+        var memory = NativeMemory.AlignedAlloc(bytes, 64);
+        _given.Add((nint)memory);
+        return memory;
+    }
+
+    [UnmanagedCallersOnly]
+    private static void* Refuse(nuint bytes) => null;
+
+    [UnmanagedCallersOnly]
+    private static void Take(void* memory)
+    {
+        _given.Remove((nint)memory);
+        NativeMemory.AlignedFree(memory);
     }
 }

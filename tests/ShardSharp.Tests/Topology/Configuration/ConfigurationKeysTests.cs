@@ -19,7 +19,7 @@ public sealed class ConfigurationKeysTests
     ];
 
     // One of these is a value other than the default of every key.
-    private static readonly string[] Texts = ["2", "true", "false", "simple", "speed", "threads", "spread", "nccl", "0.5"];
+    private static readonly string[] Texts = ["2", "true", "false", "simple", "speed", "threads", "spread", "nccl", "0.5", "gradients"];
 
     [Theory]
     [MemberData(nameof(SmpKeys))]

@@ -1,0 +1,82 @@
+using ShardSharp.Communication.Local;
+using ShardSharp.Native;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Communication;
+
+/// <summary>Memory that all ranks of a group read and write: what one stores, the others see. Made by <see cref="ProcessGroup.AllocateShared"/>.</summary>
+/// <remarks>
+/// <para>It begins as zeros, and pages that no rank ever touches are never allocated. Only the ranks of the group reach it; it has no name
+/// in any file system and ends with the last rank that has it, however that rank ends.</para>
+/// <para>Nothing but the callers orders their accesses: a rank that reads what another wrote needs a collective of the group, such as
+/// <see cref="ProcessGroup.Barrier"/>, between the two.</para>
+/// <para>Each rank disposes its own object, in any order and independently of the group; the others keep the memory. One that is never
+/// disposed keeps it as long as the process lives.</para>
+/// </remarks>
+public sealed unsafe class SharedMemory : IDisposable
+{
+    private readonly MemoryRegion _region;
+    private bool _disposed;
+
+    internal SharedMemory(MemoryRegion region, long length) => (_region, Length) = (region, length);
+
+    /// <summary>Memory that this rank has for itself.</summary>
+    internal static SharedMemory Private(long bytes) => new(new ProcessMemoryRegion(bytes).Share(), bytes);
+
+    /// <summary>Address of the first byte in this process, at the start of a page; it differs between processes.</summary>
+    /// <exception cref="ObjectDisposedException">The memory has been disposed.</exception>
+    public nint Address
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return (nint)_region.Address;
+        }
+    }
+
+    /// <summary>Bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>A contiguous CPU tensor over a part of the memory, without copying.</summary>
+    /// <param name="offset">Bytes from the start of the memory to the first element; a multiple of the size of an element.</param>
+    /// <param name="shape">The tensor's shape.</param>
+    /// <param name="type">Type of its elements.</param>
+    /// <returns>
+    /// The tensor. It does not keep the memory: dispose this object only when neither the tensor nor any view of it, autograd's included, is
+    /// used any more.
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">The tensor would not lie within the memory.</exception>
+    /// <exception cref="ArgumentException"><paramref name="offset"/> is not aligned for the type.</exception>
+    /// <exception cref="ObjectDisposedException">The memory has been disposed.</exception>
+    public Tensor View(long offset, ReadOnlySpan<long> shape, ScalarType type)
+    {
+        var (elements, size) = (1L, ElementTypes.SizeOf(type));
+        foreach (var extent in shape)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(extent, nameof(shape));
+            elements = checked(elements * extent);
+        }
+
+        if (offset < 0 || offset > Length || elements > (Length - offset) / size)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(offset), $"{elements} elements of {type} from byte {offset} on do not lie within shared memory of {Length} bytes.");
+        }
+
+        if (offset % size != 0)
+            throw new ArgumentException($"Elements of {type} begin at multiples of {size} bytes; byte {offset} is none.", nameof(offset));
+        return TensorMemory.FromPointer(Address + (nint)offset, shape, type);
+    }
+
+    /// <summary>Gives the pages that lie within a range of private memory back to the system; what is read there next are zeros.</summary>
+    internal void Discard(long offset, long length) => PageMemory.Discard((byte*)Address + offset, length);
+
+    /// <summary>Lets go of the memory in this rank; the other ranks keep it.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _region.Dispose();
+    }
+}

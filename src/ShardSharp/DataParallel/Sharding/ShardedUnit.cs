@@ -1,0 +1,137 @@
+using ShardSharp.Communication;
+using ShardSharp.Modules;
+using ShardSharp.Native;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.DataParallel.Sharding;
+
+/// <summary>A unit whose parameters lie one after another in one run of memory; each rank of the shard group owns a slice of it.</summary>
+/// <remarks>
+/// The module's parameters become views of that memory, which the ranks share where they can. What this rank owns of each is its piece, a
+/// one-dimensional parameter over the same memory, for the optimizer to update; a piece is empty where others own all of a parameter.
+/// </remarks>
+internal sealed class ShardedUnit : IDisposable
+{
+    private const int AlignmentBytes = 64;
+    private readonly SharedMemory _memory;
+    private readonly long[][] _shapes;
+    private readonly int _elementSize;
+    private readonly bool _isShared;
+
+    /// <summary>Moves the parameters: all into memory of this rank, or its slice of them into memory of the group, which is whole once all
+    /// ranks have done so. A unit that is released between uses begins with the slice alone, hidden.</summary>
+    /// <param name="unit">The parameters, of equal values on all ranks.</param>
+    /// <param name="shard">Ranks that each own a slice of them.</param>
+    /// <param name="isReleased">Whether it is released between uses; for ranks that share no memory.</param>
+    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased)
+    {
+        (Unit, IsReleased, _isShared) = (unit, isReleased, shard.SharesMemory);
+        _elementSize = ElementTypes.SizeOf(unit.ElementType);
+        Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / _elementSize);
+        var bytes = Math.Max(Layout.Length * _elementSize, 1);
+        _memory = shard.SharesMemory ? shard.AllocateShared(bytes) : SharedMemory.Private(bytes);
+        _shapes = [.. unit.Parameters.Select(named => named.Parameter.shape)];
+        Whole = View(0, Layout.Length);
+        Slice = View(shard.Rank * Layout.SliceLength, Layout.SliceLength);
+        Pieces = new (string, Parameter, FlatLayout.Piece)[unit.Parameters.Count];
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        for (var i = 0; i < Pieces.Length; i++)
+        {
+            var (name, parameter) = unit.Parameters[i];
+            var place = Layout.PieceOf(i, shard.Rank);
+            var values = parameter.detach().reshape(-1);
+            if (shard.SharesMemory || isReleased)
+                Slice.narrow(0, place.InSlice, place.Length).copy_(values.narrow(0, place.InParameter, place.Length));
+            else
+                Whole.narrow(0, Layout.OffsetOf(i), values.numel()).copy_(values);
+            var data = View((shard.Rank * Layout.SliceLength) + place.InSlice, place.Length);
+            Pieces[i] = (name, (Parameter)new Parameter(data, parameter.requires_grad).DetachFromDisposeScope(), place);
+        }
+
+        if (isReleased)
+            Hide();
+        else
+            Show();
+    }
+
+    /// <summary>The parameters of the module.</summary>
+    public ParameterUnit Unit { get; }
+
+    /// <summary>Where parameters lie.</summary>
+    public FlatLayout Layout { get; }
+
+    /// <summary>The whole run of elements.</summary>
+    public Tensor Whole { get; }
+
+    /// <summary>What this rank owns of it.</summary>
+    public Tensor Slice { get; }
+
+    /// <summary>What this rank owns of each parameter, in the order of the unit's parameters.</summary>
+    public (string Name, Parameter Parameter, FlatLayout.Piece Place)[] Pieces { get; }
+
+    /// <summary>Whether it is released between uses.</summary>
+    public bool IsReleased { get; }
+
+    /// <summary>Whether the module's parameters are empty now.</summary>
+    public bool IsHidden { get; private set; }
+
+    /// <summary>Bytes of parameters that this rank holds now: its share of memory that ranks share.</summary>
+    public long HeldBytes => (_isShared || IsHidden ? Layout.SliceLength : Layout.Length) * _elementSize;
+
+    /// <summary>The part of them that lies in memory which ranks share.</summary>
+    public long HeldSharedBytes => _isShared ? HeldBytes : 0;
+
+    /// <summary>Whether any parameter is to be trained now.</summary>
+    public bool IsTrained => Unit.Parameters.Any(named => named.Parameter.requires_grad);
+
+    /// <summary>Lets the optimizer see which parameters have been frozen or thawed.</summary>
+    public void FollowFreezing()
+    {
+        for (var i = 0; i < Pieces.Length; i++)
+        {
+            var trained = Unit.Parameters[i].Parameter.requires_grad;
+            if (Pieces[i].Parameter.requires_grad != trained)
+                Pieces[i].Parameter.requires_grad = trained;
+        }
+    }
+
+    /// <summary>Makes the module's parameters views of the memory.</summary>
+    public void Show()
+    {
+        IsHidden = false;
+        using var scope = NewDisposeScope();
+        for (var i = 0; i < _shapes.Length; i++)
+            TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], Unit.ElementType));
+    }
+
+    /// <summary>
+    /// Gives the memory of what other ranks own back to the system, and makes the module's parameters empty, so that computing with them is an
+    /// error. What autograd saved keeps looking at the memory, and will find the values there when they have been gathered again.
+    /// </summary>
+    public void Hide()
+    {
+        IsHidden = true;
+        using var scope = NewDisposeScope();
+        var nothing = empty(0, Unit.ElementType);
+        foreach (var (_, parameter) in Unit.Parameters)
+            TensorData.Set(parameter, nothing);
+        var (start, length) = (TensorMemory.DataPointer(Slice) - _memory.Address, Layout.SliceLength * _elementSize);
+        _memory.Discard(0, start);
+        _memory.Discard(start + length, _memory.Length - start - length);
+    }
+
+    /// <summary>Frees the memory; the module's parameters must not be used any more.</summary>
+    public void Dispose()
+    {
+        foreach (var (_, piece, _) in Pieces)
+            piece.Dispose();
+        Whole.Dispose();
+        Slice.Dispose();
+        _memory.Dispose();
+    }
+
+    private Tensor View(long offset, long length) =>
+        _memory.View(offset * _elementSize, [length], Unit.ElementType).DetachFromDisposeScope();
+}

@@ -1,0 +1,18 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.DataParallel;
+
+/// <summary>Sizes of tensors in bytes.</summary>
+internal static class TensorBytes
+{
+    public static long Of(Tensor tensor) => tensor.numel() * tensor.element_size();
+
+    public static long OfGradients(IEnumerable<Parameter> parameters) => parameters.Sum(OfGradient);
+
+    private static long OfGradient(Parameter parameter)
+    {
+        using var gradient = parameter.grad;
+        return gradient is null ? 0 : Of(gradient);
+    }
+}

@@ -1,0 +1,41 @@
+using ShardSharp.Communication;
+using ShardSharp.Native;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Optimizers;
+
+/// <summary>The L2 norm of all gradients of a model as one vector (Pascanu et al., arXiv:1211.5063), wherever its parts lie.</summary>
+internal static class GradientNorm
+{
+    // As in torch.nn.utils.clip_grad_norm_: a norm of zero divides nothing by zero.
+    private const double Tiny = 1e-6;
+
+    /// <param name="gradients">The gradients that this rank has.</param>
+    /// <param name="shards">
+    /// The ranks among which the gradients are divided, each element on one of them; null when this rank has all of them.
+    /// </param>
+    /// <returns>The same on every rank; not a finite number if any gradient on any rank has an element that is none.</returns>
+    public static double Of(IEnumerable<Tensor> gradients, ProcessGroup? shards)
+    {
+        Span<double> sum = [gradients.Sum(SumOfSquares.Of)];
+        shards?.AllReduce(sum);
+        return Math.Sqrt(sum[0]);
+    }
+
+    /// <summary>Scales all gradients so that their norm is at most <paramref name="maximum"/>; leaves them alone if it is already.</summary>
+    /// <param name="gradients">The gradients that this rank has.</param>
+    /// <param name="norm">Their norm over all ranks; finite.</param>
+    /// <param name="maximum">The largest norm.</param>
+    public static void Clip(IReadOnlyList<Tensor> gradients, double norm, double maximum)
+    {
+        var factor = maximum / (norm + Tiny);
+        if (factor >= 1 || gradients.Count == 0)
+            return;
+        using var _ = no_grad();
+        foreach (var ofType in gradients.GroupBy(gradient => gradient.dtype))
+        {
+            using var scalar = tensor(factor, dtype: ofType.Key);
+            ForeachOperators.Multiply([.. ofType], scalar);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Planning;
+
+/// <summary>What a model takes on each rank, from its shapes and types and the sharding degree alone.</summary>
+internal sealed class StatePrediction
+{
+    private readonly (Parameter Parameter, long Elements, long Bytes)[] _parameters;
+    private readonly int _shards;
+    private readonly long _wholeBelow;
+
+    /// <param name="module">The model before it is sharded.</param>
+    /// <param name="shards">Ranks that share one copy of it.</param>
+    /// <param name="wholeBelow">Parameters with fewer elements stay whole on each rank.</param>
+    public StatePrediction(nn.Module module, int shards, long wholeBelow)
+    {
+        (_shards, _wholeBelow) = (shards, wholeBelow);
+        _parameters = [.. module.parameters().Select(parameter => (parameter, parameter.numel(), parameter.numel() * parameter.element_size()))];
+    }
+
+    /// <summary>Bytes of parameters between steps.</summary>
+    public long Parameters => _parameters.Sum(each => each.Elements < _wholeBelow ? each.Bytes : each.Bytes / _shards);
+
+    /// <summary>Bytes of gradients after a step.</summary>
+    public long Gradients => _parameters.Where(each => each.Parameter.requires_grad).Sum(each => each.Bytes / _shards);
+}
