@@ -10,6 +10,8 @@ namespace ShardSharp.Communication;
 /// <para>A group belongs to one rank and is used from one thread at a time; the <c>...Async</c> operations run in the background, in the
 /// order they were called, and the blocking ones never overtake them. Tensors may have any strides; contiguous ones are communicated in
 /// place. Results are written into the given tensors and are not recorded by autograd.</para>
+/// <para>CUDA tensors are communicated by every backend. Through NCCL, blocking operations block the GPU and not the program, and an error
+/// comes with a later call, with <see cref="Work.Wait"/>, or when the group is left.</para>
 /// </remarks>
 public abstract partial class ProcessGroup : IDisposable
 {
