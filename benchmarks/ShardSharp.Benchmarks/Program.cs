@@ -5,6 +5,7 @@ using ShardSharp.Launching;
 var root = new RootCommand("Measures ShardSharp. Every command prints one JSON object per line.")
 {
     CollectivesCommand.Create(),
+    MpiPeerCommand.Create(),
     TrainCommand.Create(),
     OptimizerCommand.Create(),
     FiguresCommand.Create(),

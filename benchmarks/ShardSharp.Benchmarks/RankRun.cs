@@ -1,3 +1,4 @@
+using ShardSharp.Launching;
 using ShardSharp.Topology;
 
 namespace ShardSharp.Benchmarks;
@@ -12,8 +13,10 @@ internal static class RankRun
 
     /// <param name="configuration">Ranks, backend and the like.</param>
     /// <param name="measure">What each rank does; its lines are printed for rank 0 and ignored for others.</param>
+    /// <param name="finish">What becomes of the lines before they are printed, where the ranks were started from; nothing if null.</param>
     /// <returns>The exit code.</returns>
-    public static int Launch(ParallelConfiguration configuration, Func<Session, IEnumerable<object>> measure)
+    public static int Launch(
+        ParallelConfiguration configuration, Func<Session, IEnumerable<object>> measure, Func<IEnumerable<string>, IEnumerable<string>>? finish = null)
     {
         // This program is the launcher, or a rank that the launcher started.
         if (Environment.GetEnvironmentVariable(FileVariable) is { } inherited)
@@ -23,7 +26,11 @@ internal static class RankRun
         {
             Environment.SetEnvironmentVariable(FileVariable, file);
             var code = LaunchInto(file);
-            Console.Out.Write(File.ReadAllText(file));
+            IEnumerable<string> lines = File.ReadAllLines(file);
+            if (code == ExitCodes.Success && finish is not null)
+                lines = finish(lines);
+            foreach (var line in lines)
+                Console.WriteLine(line);
             return code;
         }
         finally

@@ -88,15 +88,21 @@ public static class RankHarness
                 world = join(rank);
                 program(world.Group);
             }
-            catch (Exception failure)
+            catch (Exception failure) when (Tell(failure))
             {
                 lock (failures)
                     failures.Add((rank, failure));
-                world?.Roster.Fail($"Rank {rank} failed: {failure.Message}");
             }
             finally
             {
                 world?.Group.Dispose();
+            }
+
+            // Told in a filter, which runs before the program's own clean-up: a session that is disposed takes the roster's memory with it.
+            bool Tell(Exception failure)
+            {
+                world?.Roster.Fail($"Rank {rank} failed: {failure.Message}");
+                return true;
             }
         }
     }

@@ -3,6 +3,7 @@ using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
 using ShardSharp.Planning;
+using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -20,6 +21,7 @@ public abstract class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
+    private readonly ModuleCasts? _casts;
     private int _accumulated;
     private int _holds;
 
@@ -31,7 +33,9 @@ public abstract class DistributedModel : IDisposable
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
         Prediction = Predict(module, configuration, groups.Shard);
-        _engine = configuration.ShardsState
+        if (PrecisionPolicy.Of(configuration) is { } precision)
+            _casts = new ModuleCasts(module, precision);
+        _engine = configuration.HasUnits
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
                 module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
@@ -80,9 +84,32 @@ public abstract class DistributedModel : IDisposable
     public void Dispose()
     {
         IsDisposed = true;
+        _casts?.Dispose();
         _engine.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>What float16 training scales the loss by, from the model's optimizer; null without one.</summary>
+    internal LossScaler? LossScaler { get; set; }
+
+    internal void ScaleLoss(LossScaling? scaling)
+    {
+        if (!Configuration.Float16)
+        {
+            if (scaling is not null)
+                throw new ArgumentException("Loss scaling is for float16 training; set fp16 to true, or leave lossScaling out.", nameof(scaling));
+            return;
+        }
+
+        if (LossScaler is not null)
+        {
+            throw new InvalidOperationException(
+                "The model has an optimizer already, whose loss scale would be this one's as well. float16 training takes one optimizer; give "
+                + "it parameter groups, or dispose the first.");
+        }
+
+        LossScaler = new LossScaler(scaling ?? LossScaling.Dynamic);
     }
 
     /// <summary>Whether a step added to the gradients of this rank that no step has averaged over the ranks yet.</summary>
@@ -119,6 +146,8 @@ public abstract class DistributedModel : IDisposable
 
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
         using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+        var lossScale = LossScaler?.Scale ?? 1;
+        using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
         StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
@@ -129,7 +158,9 @@ public abstract class DistributedModel : IDisposable
             memory.ForwardEnded();
             var scaled = batch.Count == 1 ? value : value / weight;
             var last = synchronizes && i == batch.Count - 1;
-            _engine.Arm(last);
+            if (lossScale != 1)
+                scaled = scaled.to_type(ScalarType.Float32) * scale;
+            _engine.Arm(last, lossScale);
             scaled.backward();
             _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
@@ -193,12 +224,13 @@ public abstract class DistributedModel : IDisposable
 
     private static StatePrediction Predict(nn.Module module, ParallelConfiguration configuration, ProcessGroup shard)
     {
+        var compute = PrecisionPolicy.Of(configuration)?.Compute;
         if (!configuration.ShardsState)
-            return new StatePrediction(module, shards: 1, wholeBelow: 0);
+            return new StatePrediction(module, shards: 1, wholeBelow: 0, compute);
         var wholeBelow = shard.SharesMemory ? 0
             : configuration.ReleasesParameters ? configuration.ShardedPersistenceThreshold
             : long.MaxValue;
-        return new StatePrediction(module, shard.Size, wholeBelow);
+        return new StatePrediction(module, shard.Size, wholeBelow, compute);
     }
 
     private sealed class Accumulation : IDisposable

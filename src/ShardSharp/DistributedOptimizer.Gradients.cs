@@ -1,4 +1,5 @@
 using ShardSharp.Optimizers;
+using ShardSharp.Precision;
 using static TorchSharp.torch;
 
 namespace ShardSharp;
@@ -6,6 +7,9 @@ namespace ShardSharp;
 /// <content>What happens to gradients between the model's step and the optimizer's.</content>
 public partial class DistributedOptimizer
 {
+    /// <summary>The loss scale of float16 training (<c>fp16</c>), and whether the last step overflowed; null in other types.</summary>
+    public LossScaler? LossScaler => _model.LossScaler;
+
     /// <summary>
     /// Scales the gradients so that their L2 norm, all of them taken as one vector, is at most <paramref name="maxNorm"/>, as
     /// <c>torch.nn.utils.clip_grad_norm_</c> does where a rank has all gradients. Every rank calls it, before <see cref="step"/>.
@@ -14,8 +18,8 @@ public partial class DistributedOptimizer
     /// Where gradients are sharded, each element counts once, on the rank that owns it. The sum of squares is taken in float64.
     /// </remarks>
     /// <param name="maxNorm">The largest norm, above 0; infinity only measures.</param>
-    /// <param name="errorIfNonFinite">Whether to throw on every rank if a gradient has an infinite element or one that is no number; otherwise
-    /// the gradients stay as they are then.</param>
+    /// <param name="errorIfNonFinite">Whether to throw on every rank if a gradient has an infinite element or one that is no number. Otherwise,
+    /// and in float16 training, where <see cref="step"/> deals with it, the gradients stay as they are then.</param>
     /// <returns>The norm before clipping, the same on every rank.</returns>
     /// <exception cref="InvalidOperationException">The gradients are not averaged yet, or not all finite.</exception>
     public double ClipGradients(double maxNorm, bool errorIfNonFinite = true)
@@ -28,9 +32,19 @@ public partial class DistributedOptimizer
         var norm = GradientNorm.Of(gradients, _model.Shards);
         if (double.IsFinite(norm))
             GradientNorm.Clip(gradients, norm, maxNorm);
-        else if (errorIfNonFinite)
+        else if (errorIfNonFinite && LossScaler is null)
             throw NotFinite(norm);
         return norm;
+    }
+
+    /// <summary>Clips, and finds out whether gradients overflowed: one pass over them, one small all_reduce if they are sharded.</summary>
+    private bool MayUpdate()
+    {
+        if (_model.GradientClipping is null && LossScaler is null)
+            return true;
+        var norm = ClipGradients(_model.GradientClipping ?? double.PositiveInfinity);
+        LossScaler?.Update(overflow: !double.IsFinite(norm));
+        return double.IsFinite(norm);
     }
 
     private void RequireAveragedGradients()

@@ -1,4 +1,5 @@
 using ShardSharp.Optimizers;
+using ShardSharp.Precision;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -14,9 +15,10 @@ public partial class DistributedOptimizer : optim.Optimizer
     private DistributedOptimizer(DistributedModel model, optim.Optimizer inner, bool fused)
         : base(nint.Zero) => (_model, Inner, _fused) = (model, inner, fused ? FusedStep.Of(inner) : null);
 
-    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner, bool fused)
+    internal static DistributedOptimizer Over(DistributedModel model, optim.Optimizer inner, bool fused, LossScaling? lossScaling)
     {
         model.RequireSuitable(inner);
+        model.ScaleLoss(lossScaling);
         return inner switch
         {
             optim.IMomentum momentum => new WithMomentum(model, inner, fused, momentum),
@@ -34,6 +36,10 @@ public partial class DistributedOptimizer : optim.Optimizer
     public override IEnumerable<optim.ILearningRateController> ParamGroups => Inner.ParamGroups;
 
     /// <summary>Updates the parameters from their averaged gradients, clipped first if <c>sdp_gradient_clipping</c> says so.</summary>
+    /// <remarks>
+    /// In float16 training a step whose gradients overflow on any rank leaves the parameters of all alone and lowers the loss scale
+    /// (<see cref="LossScaler"/>).
+    /// </remarks>
     /// <param name="closure">Evaluates the loss anew, for the optimizers that ask for it; it must give the same on every rank.</param>
     /// <returns>The closure's loss; null without one.</returns>
     /// <exception cref="InvalidOperationException">
@@ -49,9 +55,8 @@ public partial class DistributedOptimizer : optim.Optimizer
 
         // Called here, as the inner optimizer would before it updates anything, because it computes with the parameters.
         var loss = Evaluate(closure);
-        if (_model.GradientClipping is { } maximum)
-            ClipGradients(maximum);
-        _model.Update(UpdateParameters);
+        if (MayUpdate())
+            _model.Update(UpdateParameters);
         return loss!;
     }
 
@@ -85,7 +90,11 @@ public partial class DistributedOptimizer : optim.Optimizer
     {
         IsDisposed = true;
         if (disposing)
+        {
             Inner.Dispose();
+            _model.LossScaler = null;
+        }
+
         base.Dispose(disposing);
     }
 }

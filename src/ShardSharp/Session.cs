@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
+using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -87,7 +88,7 @@ public sealed partial class Session : IDisposable
             return Distribute(OnDevice(Build(create)), isUnit);
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
-        if (!Configuration.ShardsState)
+        if (!Configuration.HasUnits)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit);
         delayed.MoveToMemory();
@@ -99,19 +100,22 @@ public sealed partial class Session : IDisposable
     /// <param name="create">Creates any TorchSharp optimizer over the parameters that this rank holds.</param>
     /// <param name="fused">Whether Adam, AdamW and SGD update all parameters of a group by one fused kernel, which is faster, needs no
     /// temporaries, and differs from TorchSharp's own step by rounding only.</param>
+    /// <param name="lossScaling">By what float16 training (<c>fp16</c>) multiplies the loss; <see cref="LossScaling.Dynamic"/> if null. Only
+    /// for float16 training.</param>
     /// <returns>The optimizer, to be used like the one that was created.</returns>
     /// <exception cref="ArgumentException">
-    /// The model belongs to another rank of this process, or the optimizer's parameters are not those that it was passed.
+    /// The model belongs to another rank of this process, the optimizer's parameters are not those that it was passed, or the loss is not to
+    /// be scaled so.
     /// </exception>
     /// <exception cref="NotSupportedException">The optimizer cannot work on pieces of parameters.</exception>
     public DistributedOptimizer DistributedOptimizer(
-        DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true)
+        DistributedModel model, Func<IEnumerable<Parameter>, optim.Optimizer> create, bool fused = true, LossScaling? lossScaling = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(create);
         if (!model.ReducesOver(Groups.ReducedData))
             throw new ArgumentException($"The model belongs to another session than rank {Rank}'s; each rank builds its own.", nameof(model));
-        var optimizer = ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused);
+        var optimizer = ShardSharp.DistributedOptimizer.Over(model, create(model.Parameters), fused, lossScaling);
         _optimizers.Add(optimizer);
         return optimizer;
     }

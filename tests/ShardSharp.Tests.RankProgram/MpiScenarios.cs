@@ -49,6 +49,9 @@ internal static class MpiScenarios
                 }
 
                 break;
+            case "shard":
+                ShardingScenario.Play(session);
+                break;
             case "throw" when world.Rank == 1:
                 throw new InvalidOperationException("out of cheese");
             case "traffic":

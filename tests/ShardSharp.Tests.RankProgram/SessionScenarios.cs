@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using ShardSharp;
 using ShardSharp.Communication;
+using ShardSharp.Tests.HuggingFace;
 using TorchSharp;
 
 /// <summary>Training programs in miniature: what <see cref="ModelParallel"/> makes of ranks that work, and of one that does not.</summary>
@@ -21,6 +22,10 @@ internal static class SessionScenarios
             case "sum":
                 Console.WriteLine($"{session.Rank} of {session.Size} sums up to {SumOf(session.Rank + 1, session)}");
                 Console.Error.WriteLine("done");
+                break;
+
+            case "shard":
+                ShardingScenario.Play(session);
                 break;
 
             case "throw" when isCulprit:
@@ -62,6 +67,10 @@ internal static class SessionScenarios
 
             case "differ" when isCulprit:
                 session.Groups.World.Barrier();
+                break;
+
+            case "curve":
+                Console.WriteLine($"{session.Rank} of {session.Size}: {new ReferenceCurve(session.Arguments[2]).Run(session)[^1]:R}");
                 break;
 
             case "meet":

@@ -1,5 +1,6 @@
 using System.Reflection;
 using PublicApiGenerator;
+using ShardSharp.HuggingFace;
 using ShardSharp.Testing;
 
 namespace ShardSharp.Tests;
@@ -25,6 +26,9 @@ public sealed class PublicApiTests
 
     [Fact]
     public void ShardSharp_Testing_is_as_verified() => Check(typeof(RankHarness).Assembly);
+
+    [Fact]
+    public void ShardSharp_HuggingFace_is_as_verified() => Check(typeof(LanguageModel).Assembly);
 
     private static void Check(Assembly assembly)
     {

@@ -46,6 +46,13 @@ internal readonly unsafe struct FlatBuffer
     public bool IsSameMemoryAs(FlatBuffer other) =>
         Length == other.Length && (_pieces is null ? other._pieces is null && _single == other._single : ReferenceEquals(_pieces, other._pieces));
 
+    /// <summary>Its address, if it is one piece of memory.</summary>
+    public bool TryGetAddress(out byte* address)
+    {
+        address = _single;
+        return _pieces is null;
+    }
+
     /// <summary>Part of the buffer.</summary>
     public FlatBuffer Slice(long offset, long length) => _pieces is null ? new FlatBuffer(_single + offset, length) : Join([(offset, length)]);
 
@@ -70,10 +77,17 @@ internal readonly unsafe struct FlatBuffer
     }
 
     /// <summary>Copies <paramref name="count"/> bytes from <paramref name="source"/> to <paramref name="offset"/> on.</summary>
+    /// <remarks>What is written to a buffer larger than the cache goes past the cache.</remarks>
     public void Write(long offset, byte* source, long count)
     {
         foreach (var run in Runs(offset, count))
-            Buffer.MemoryCopy(source + (run.Offset - offset), run.Address, run.Length, run.Length);
+        {
+            var from = source + (run.Offset - offset);
+            if (Length >= StreamingCopy.LeastBytes)
+                StreamingCopy.Copy(from, run.Address, run.Length);
+            else
+                Buffer.MemoryCopy(from, run.Address, run.Length, run.Length);
+        }
     }
 
     /// <summary>The contiguous runs of memory that make up a range, in order.</summary>

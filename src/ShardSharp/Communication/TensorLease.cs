@@ -10,8 +10,8 @@ internal readonly struct TensorLease : IDisposable
     private readonly DenseCopies? _copies;
     private readonly Tensor[] _tensors;
 
-    private TensorLease(Tensor[] tensors, DenseCopies? copies, FlatBuffer memory, int? device) =>
-        (_tensors, _copies, Memory, Device) = (tensors, copies, memory, device);
+    private TensorLease(Tensor[] tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device) =>
+        (_tensors, ElementType, _copies, Memory, Device) = (tensors, type, copies, memory, device);
 
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
@@ -23,7 +23,7 @@ internal readonly struct TensorLease : IDisposable
     public TensorShape Shape { get; private init; }
 
     /// <summary>Element type of the tensors.</summary>
-    public ScalarType ElementType => IsEmpty ? ScalarType.Byte : _tensors[0].dtype;
+    public ScalarType ElementType { get; }
 
     /// <summary>Whether there is no tensor at all.</summary>
     public bool IsEmpty => _tensors.Length == 0;
@@ -35,21 +35,25 @@ internal readonly struct TensorLease : IDisposable
     public static unsafe TensorLease Of(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
     {
         var held = new Tensor[tensors.Length];
+        var type = ScalarType.Byte;
         DenseCopies? copies = null;
-        var device = tensors.Length == 0 ? null : devices.IndexOf(tensors[0]);
+        int? device = null;
         var pieces = tensors.Length <= 64 ? stackalloc (nint, long)[tensors.Length] : new (nint, long)[tensors.Length];
         for (var i = 0; i < tensors.Length; i++)
         {
-            Require(tensors[i], tensors[0].dtype, devices.IndexOf(tensors[i]), device);
+            var facts = TensorMemory.FactsOf(tensors[i]);
+            var index = devices.IndexOf(tensors[i], facts.Device);
+            (type, device) = i == 0 ? (facts.Type, index) : (type, device);
+            Require(tensors[i], facts, type, index, device);
             var tensor = outlive ? tensors[i].alias().DetachFromDisposeScope() : tensors[i];
             held[i] = tensor;
-            if (!tensor.is_contiguous())
+            if (!facts.IsContiguous)
                 tensor = (copies ??= new DenseCopies(written)).Add(tensor);
-            pieces[i] = (TensorMemory.DataPointer(tensor), tensor.numel() * ElementTypes.SizeOf(tensor.dtype));
+            pieces[i] = (TensorMemory.DataPointer(tensor), facts.Elements * ElementTypes.SizeOf(type));
         }
 
         var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
+        return new TensorLease(held, type, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
     }
 
     private bool Outlives { get; init; }
@@ -83,15 +87,15 @@ internal readonly struct TensorLease : IDisposable
         GC.KeepAlive(_tensors);
     }
 
-    private static void Require(Tensor tensor, ScalarType elementType, int? device, int? deviceOfFirst)
+    private static void Require(Tensor tensor, in TensorFacts facts, ScalarType elementType, int? device, int? deviceOfFirst)
     {
-        if (device is null && tensor.device_type != DeviceType.CPU)
+        if (device is null && facts.Device != DeviceType.CPU)
             throw new NotSupportedException($"A tensor on {tensor.device} was given; CPU and CUDA tensors are communicated. Use tensor.cpu().");
         if (device != deviceOfFirst)
             throw new ArgumentException($"Tensors of one operation must share a device; found {Place(deviceOfFirst)} and {Place(device)}.");
-        if (tensor.is_sparse)
+        if (!facts.IsStrided)
             throw new NotSupportedException("A sparse tensor was given; communication needs dense tensors. Use tensor.to_dense().");
-        if (tensor.dtype != elementType)
-            throw new ArgumentException($"Tensors of one operation must share an element type; found {elementType} and {tensor.dtype}.");
+        if (facts.Type != elementType)
+            throw new ArgumentException($"Tensors of one operation must share an element type; found {elementType} and {facts.Type}.");
     }
 }

@@ -52,7 +52,7 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public IEnumerable<(string Name, Parameter Parameter)> Parameters => _module.named_parameters();
 
-    public void Arm(bool last)
+    public void Arm(bool last, double lossScale)
     {
         if (!last || Group.Size == 1)
             return;

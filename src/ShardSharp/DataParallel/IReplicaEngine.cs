@@ -24,7 +24,8 @@ internal interface IReplicaEngine : IDisposable
 
     /// <summary>Called directly before each backward.</summary>
     /// <param name="last">Whether the optimizer's step follows this backward.</param>
-    void Arm(bool last);
+    /// <param name="lossScale">By what the loss is multiplied, which gradients are divided by; 1 where nothing is cast.</param>
+    void Arm(bool last, double lossScale);
 
     /// <summary>Called directly after each backward; after the last one the gradients are averages over all ranks.</summary>
     /// <param name="last">As in <see cref="Arm"/>.</param>

@@ -7,7 +7,7 @@ namespace ShardSharp.Modules;
 /// <summary>The tensors in what modules take and return.</summary>
 internal static class TensorParts
 {
-    /// <summary>Replaces every tensor in a tensor, tuple, array or list, and in those nested in them.</summary>
+    /// <summary>Replaces every tensor in a tensor, tuple, array, list or dictionary, and in those nested in them.</summary>
     /// <param name="value">The value; what it holds is not changed.</param>
     /// <param name="replace">What to put in place of a tensor.</param>
     /// <param name="complete">Set to false where the value may hold tensors that cannot be replaced, as a record may.</param>
@@ -30,6 +30,8 @@ internal static class TensorParts
                 for (var i = 0; i < list.Count; i++)
                     copy[i] = Replace(list[i], replace, ref complete);
                 return copy;
+            case Dictionary<string, Tensor> named:
+                return named.ToDictionary(entry => entry.Key, entry => replace(entry.Value), named.Comparer);
             default:
                 complete = false;
                 return value;

@@ -38,4 +38,8 @@ internal abstract class HostPlatform
 
     /// <summary>The living processes of this user that were started with the given environment variable at the given value.</summary>
     public abstract IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value);
+
+    /// <summary>Makes the names of the files in a folder survive a loss of power, as flushing a file does for its content.</summary>
+    /// <exception cref="IOException">The folder cannot be opened or flushed.</exception>
+    public abstract void FlushFolder(string path);
 }

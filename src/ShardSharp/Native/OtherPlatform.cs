@@ -21,6 +21,11 @@ internal sealed class OtherPlatform : HostPlatform
 
     public override IReadOnlyList<int> ProcessesWithEnvironment(string variable, string value) => throw NotSupported();
 
+    /// <summary>Other systems keep the order in which names and contents are written.</summary>
+    public override void FlushFolder(string path)
+    {
+    }
+
     private static PlatformNotSupportedException NotSupported() => new(
         $"Ranks as local processes need Linux, and this is {RuntimeInformation.OSDescription.Trim()}. " +
         "Run the ranks as threads of one process: --backend threads.");

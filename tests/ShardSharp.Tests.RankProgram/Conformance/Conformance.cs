@@ -32,6 +32,11 @@ public static class Conformance
         MemoryPrograms.Memory_of_a_group_is_the_same_for_all_its_ranks,
         MemoryPrograms.Memory_of_a_part_is_its_own_and_outlives_whoever_leaves,
         MemoryPrograms.Memory_is_viewed_within_its_bounds,
+        InPlacePrograms.Reductions_of_tensors_in_shared_memory_have_the_same_bits,
+        InPlacePrograms.Data_in_shared_memory_travels_like_any_other,
+        InPlacePrograms.Shares_that_lie_where_they_belong_are_gathered_in_place,
+        InPlacePrograms.Ranks_whose_tensors_lie_elsewhere_get_the_same_results,
+        InPlacePrograms.A_part_uses_memory_of_the_whole_in_place,
         BackgroundPrograms.Overlapping_operations_of_random_sizes,
     }.ToDictionary(program => program.Method.Name);
 }

@@ -50,6 +50,9 @@ internal sealed record StressCall
 
     public required bool InBackground { get; init; }
 
+    /// <summary>Whether tensors lie in memory of the group, if it has some. The call is not in the background then.</summary>
+    public required bool IsInSharedMemory { get; init; }
+
     /// <summary>Draws how a rank lays out its tensors.</summary>
     public required int LayoutSeed { get; init; }
 
@@ -67,5 +70,5 @@ internal sealed record StressCall
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
         $"#{Number} {Kind} ({Reduction}, root {Root}, receiver {Receiver}) of {Count} {Type}{(Cuts.Length > 0 ? $" in {Cuts.Length + 1} tensors" : "")}"
-        + $"{(InBackground ? " in the background" : "")} in group {Group}");
+        + $"{(InBackground ? " in the background" : "")}{(IsInSharedMemory ? " in shared memory" : "")} in group {Group}");
 }

@@ -24,5 +24,8 @@ internal sealed class StressGroup(string name, StressGroup? parent, int[] ranks)
     /// <summary>This rank's part in it; null if it is not a member.</summary>
     public ProcessGroup? Joined { get; init; }
 
+    /// <summary>Memory that its members share; null where it has none or this rank is not a member.</summary>
+    public SharedMemory? Memory { get; init; }
+
     public override string ToString() => $"'{name}' of ranks {string.Join(", ", ranks)}";
 }

@@ -65,6 +65,7 @@ internal sealed class StressPlan(int seed, int largest)
         if (kind is StressKind.ReduceScatter or StressKind.AllGather or StressKind.AllToAll or StressKind.Gather or StressKind.Scatter)
             count /= group.Size;
         int[] cuts = [.. Enumerable.Range(0, _random.Next(6)).Select(_ => _random.Next(count + 1)).Order()];
+        var isInSharedMemory = _random.Next(4) == 0;
         return new StressCall
         {
             Number = ++_calls,
@@ -76,7 +77,8 @@ internal sealed class StressPlan(int seed, int largest)
             Receiver = receiver,
             Count = count,
             Cuts = kind is StressKind.AllReduce or StressKind.Broadcast ? cuts : [],
-            InBackground = _random.Next(2) == 0,
+            InBackground = !isInSharedMemory && _random.Next(2) == 0,
+            IsInSharedMemory = isInSharedMemory,
             LayoutSeed = _random.Next(),
             Seed = seed,
         };

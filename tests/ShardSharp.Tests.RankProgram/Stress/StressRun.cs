@@ -21,7 +21,7 @@ internal sealed class StressRun
     {
         (_world, _settings, _delays) = (world, settings, settings.CreateDelays());
         _plan = new StressPlan(settings.Seed, settings.Largest);
-        _groups.Add(new StressGroup("world", parent: null, [.. Enumerable.Range(0, world.Size)]) { Joined = world });
+        _groups.Add(new StressGroup("world", parent: null, [.. Enumerable.Range(0, world.Size)]) { Joined = world, Memory = Allocate(world) });
     }
 
     /// <summary>Runs it.</summary>
@@ -44,6 +44,7 @@ internal sealed class StressRun
             world.Barrier();
         }
 
+        run._groups[0].Memory?.Dispose();
         return censuses;
     }
 
@@ -101,9 +102,12 @@ internal sealed class StressRun
         if (call.Group.Joined is not { } group)
             return;
         _delays.Delay(_world.Rank);
-        var work = StressOperations.Start(call, group, out var check);
+        var arena = call.IsInSharedMemory && call.Group.Memory is { } memory ? new StressArena(memory, group.Rank) : null;
+        var work = StressOperations.Start(call, group, arena, out var check);
         _pending.Enqueue((call, work, check));
-        Complete(MostPending);
+
+        // The next operation may take the same memory.
+        Complete(arena is null ? MostPending : 0);
     }
 
     /// <summary>Checks the oldest results until so many are left.</summary>
@@ -123,10 +127,12 @@ internal sealed class StressRun
         if (_plan.NextSplit(_groups) is not var (group, name, partition))
             return;
         var joined = group.Joined?.Split(name, partition);
+        var memory = joined is null ? null : Allocate(joined);
         foreach (var part in partition)
         {
             int[] ranks = [.. part.Select(member => group.Ranks[member])];
-            _groups.Add(new StressGroup(name, group, ranks) { Joined = ranks.Contains(_world.Rank) ? joined : null });
+            var isMine = ranks.Contains(_world.Rank);
+            _groups.Add(new StressGroup(name, group, ranks) { Joined = isMine ? joined : null, Memory = isMine ? memory : null });
             group.Children++;
         }
     }
@@ -134,7 +140,11 @@ internal sealed class StressRun
     private void Dispose(StressGroup group)
     {
         group.Joined?.Dispose();
+        group.Memory?.Dispose();
         group.Parent!.Children--;
         _groups.Remove(group);
     }
+
+    private static SharedMemory? Allocate(ProcessGroup group) =>
+        group.SharesMemory ? group.AllocateShared(group.Size * StressArena.BytesPerRank) : null;
 }

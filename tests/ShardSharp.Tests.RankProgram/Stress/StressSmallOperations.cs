@@ -11,7 +11,7 @@ internal static class StressSmallOperations
 
     private sealed record Note(int From, string Text);
 
-    /// <inheritdoc cref="StressOperations.Start"/>
+    /// <summary>Starts one operation; see <see cref="StressOperations.Start"/>.</summary>
     public static Work? Start(StressCall call, ProcessGroup group, out Func<string?> check)
     {
         check = () => null;

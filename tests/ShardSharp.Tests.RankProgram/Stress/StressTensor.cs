@@ -29,7 +29,11 @@ internal sealed unsafe class StressTensor : IDisposable
     private readonly long _rows;
     private readonly int _elementBytes;
 
-    public StressTensor(ScalarType type, ReadOnlySpan<byte> contents, StressLayout layout)
+    /// <param name="type">Element type.</param>
+    /// <param name="contents">Its elements.</param>
+    /// <param name="layout">How they lie in memory.</param>
+    /// <param name="arena">Where contiguous ones lie if there is room; null for memory of their own.</param>
+    public StressTensor(ScalarType type, ReadOnlySpan<byte> contents, StressLayout layout, StressArena? arena)
     {
         _elementBytes = ElementTypes.SizeOf(type);
         _count = contents.Length / _elementBytes;
@@ -46,7 +50,8 @@ internal sealed unsafe class StressTensor : IDisposable
                 Tensor = _whole.t().DetachFromDisposeScope();
                 break;
             default:
-                _whole = empty([_count + (2 * Margin)], type).DetachFromDisposeScope();
+                var length = _count + (2 * Margin);
+                _whole = (arena?.TryCreate(length, type) ?? empty([length], type)).DetachFromDisposeScope();
                 Tensor = _whole.narrow(0, Margin, _count).DetachFromDisposeScope();
                 break;
         }

@@ -13,13 +13,14 @@ internal sealed class StressTensors
     /// <param name="contents">What they hold together.</param>
     /// <param name="cuts">The elements at which one ends and the next begins.</param>
     /// <param name="layouts">Draws how each lies in memory.</param>
-    public StressTensors(StressCall call, byte[] contents, int[] cuts, Random layouts)
+    /// <param name="arena">Where they lie if it is not in memory of their own.</param>
+    public StressTensors(StressCall call, byte[] contents, int[] cuts, Random layouts, StressArena? arena)
     {
         var elementBytes = ElementTypes.SizeOf(call.Type);
         int[] bounds = [0, .. cuts.Select(cut => cut * elementBytes), contents.Length];
         _places = [.. bounds.Zip(bounds.Skip(1), (from, to) => (from, to - from))];
         _tensors = [.. _places.Select(place => new StressTensor(
-            call.Type, contents.AsSpan(place.Start, place.Length), (StressLayout)Math.Max(0, layouts.Next(6) - 3)))];
+            call.Type, contents.AsSpan(place.Start, place.Length), (StressLayout)Math.Max(0, layouts.Next(6) - 3), arena))];
     }
 
     public Tensor First => _tensors[0].Tensor;

@@ -12,10 +12,12 @@ public sealed class MemoryTests
     private const int Windows = 4;
 
     [Theory]
-    [InlineData(true, 1)]
-    [InlineData(false, 1)]
-    [InlineData(true, 3)]
-    public void Training_holds_the_same_memory_after_many_steps(bool overlap, int microbatches)
+    [InlineData(true, 1, 1)]
+    [InlineData(false, 1, 1)]
+    [InlineData(true, 3, 1)]
+    [InlineData(true, 3, 2)]
+    [InlineData(true, 3, 2, true)]
+    public void Training_holds_the_same_memory_after_many_steps(bool overlap, int microbatches, int shards, bool separateHosts = false)
     {
         // What earlier tests left to the garbage collector must not go while this one counts.
         CollectGarbage();
@@ -41,7 +43,11 @@ public sealed class MemoryTests
                     session.MeanOverDataRanks(loss.ReduceMean() + evaluation.ReduceMean());
                 }
             },
-            Trial<nn.Module>.SmallBuckets with { OverlappingAllReduce = overlap, Microbatches = microbatches });
+            Trial<nn.Module>.SmallBuckets with
+            {
+                OverlappingAllReduce = overlap, Microbatches = microbatches, ShardedDataParallelDegree = shards, ShardedPersistenceThreshold = 100,
+            },
+            new RankHarnessOptions { SeparateHosts = separateHosts });
 
         Assert.All(tensors, count => Assert.Equal(tensors[0], count));
 

@@ -22,7 +22,7 @@ public sealed class OverlapTests
 
             // What is noted in front of a layer is seen when backward has left the layer.
             var started = new List<int>();
-            reducer.Arm(last: true);
+            reducer.Arm(last: true, lossScale: 1);
             var hidden = Randoms.Normal(group.Rank, 3, 4);
             foreach (var layer in layers)
             {
@@ -46,7 +46,7 @@ public sealed class OverlapTests
         {
             using var module = Randoms.Filled(nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 2)));
             using var reducer = new GradientReducer(module, group, capacity: 1, overlap: true);
-            reducer.Arm(last: true);
+            reducer.Arm(last: true, lossScale: 1);
             module.call(ones(3, 4)).sum().backward();
             reducer.Finish(last: true);
             Assert.Equal(0, reducer.Started);
@@ -61,7 +61,7 @@ public sealed class OverlapTests
                 nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 2)));
             using var reducer = new GradientReducer(module, group, capacity: 1, overlap: true);
             var layers = module.children().Cast<nn.Module<Tensor, Tensor>>().ToArray();
-            reducer.Arm(last: true);
+            reducer.Arm(last: true, lossScale: 1);
             var hidden = layers[1].call(layers[0].call(Randoms.Normal(group.Rank, 3, 4)));
 
             // The first rank leaves a layer out, so only its last layer's buckets start; the other rank's all do, and in that very order.

@@ -9,11 +9,11 @@ internal sealed unsafe partial class LocalProcessGroup
         var region = Rank == 0 ? _world.Regions.Create(Name, bytes, out var address) : Forget(out address);
         try
         {
-            var offers = AllGatherObject(new Offer(address, bytes), site.File, site.Line);
+            var offers = AllGatherObject(new Offer(address, bytes, _world.NextMemoryNumber()), site.File, site.Line);
             RequireSameLength(offers, site);
             region ??= _world.Regions.Open(offers[0].Address, bytes);
             Barrier(site.File, site.Line);
-            return new SharedMemory(region, bytes);
+            return new SharedMemory(region, bytes, offers[0].Number, GlobalRanks, _world.Memories);
         }
         catch
         {
@@ -38,6 +38,6 @@ internal sealed unsafe partial class LocalProcessGroup
         throw new CollectiveMismatchException(message);
     }
 
-    /// <summary>What a rank asks for, and on the first rank where to find it.</summary>
-    private sealed record Offer(string Address, long Bytes);
+    /// <summary>What a rank asks for, and on the first rank where to find it and what to call it.</summary>
+    private sealed record Offer(string Address, long Bytes, long Number);
 }

@@ -14,19 +14,52 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>Where a member leaves its part of the result of a chunk.</summary>
     public byte* Result(int member, int chunk) => _layout.Result(member, _firstTurn + chunk);
 
+    /// <summary>Publishes a piece of every share but this rank's own, one after another.</summary>
+    public void PublishShares(FlatBuffer input, long share, in Chunking chunking, int chunk)
+    {
+        var (offset, length) = (chunking.Offset(chunk), chunking.Length(chunk));
+        var target = Contribution(Rank, chunk);
+        for (var member = 0; member < Size; member++)
+        {
+            if (member != Rank)
+                input.Read((member * share) + offset, target + (member * length), length);
+        }
+    }
+
     private int _firstTurn;
     private bool _inBackground;
     private bool _isPart;
 
-    /// <summary>Runs a collective chunk by chunk: one chunk is published while the one before is combined and the one before that fetched.</summary>
+    /// <summary>Runs a collective: in the ranks' own buffers where all can reach them, else through slots.</summary>
     private void Run<TCollective>(TCollective collective, in CollectiveCall call)
+        where TCollective : struct, IStagedCollective
+    {
+        (_inBackground, _isPart) = (call.InBackground, call.IsPart);
+        if (Announce(call))
+        {
+            Synchronise();
+            RequireAgreement();
+            if (TryRunInPlace(call))
+                return;
+        }
+        else if (TryRunStages(collective, isAgreed: false))
+        {
+            return;
+        }
+
+        TryRunStages(collective, isAgreed: true);
+    }
+
+    /// <summary>Runs a collective chunk by chunk: one chunk is published while the one before is combined and the one before that fetched.</summary>
+    /// <param name="collective">The collective.</param>
+    /// <param name="isAgreed">Whether all ranks are known to call it, and to run it in stages.</param>
+    /// <returns>False if some rank has not begun to run it in stages, so that all have to begin anew.</returns>
+    private bool TryRunStages<TCollective>(TCollective collective, bool isAgreed)
         where TCollective : struct, IStagedCollective
     {
         var chunks = Math.Max(1, collective.Chunks);
         var stages = TCollective.FetchesResults ? 2 : 1;
-        (_firstTurn, _inBackground, _isPart) = (_turn, call.InBackground, call.IsPart);
-        _sequence++;
-        _layout.Signature(Rank, _sequence).Publish(CollectiveSignature.Of(call, _sequence), call.Site);
+        _firstTurn = _turn;
         for (var step = 0; step < chunks + stages; step++)
         {
             _world.Disturb?.Invoke();
@@ -40,9 +73,11 @@ internal sealed unsafe partial class LocalProcessGroup
                 collective.Fetch(step - 2);
             if (step < chunks + stages - 1)
                 Synchronise();
-            if (step == 0)
-                RequireAgreement();
+            if (step == 0 && !isAgreed && RequireAgreement())
+                return false;
         }
+
+        return true;
     }
 
     /// <summary>Passes the next synchronisation point together with all members.</summary>
@@ -55,8 +90,8 @@ internal sealed unsafe partial class LocalProcessGroup
         {
             // Everyone starts with another neighbour, so that not all read the same line at once.
             var member = Rank + step < Size ? Rank + step : Rank + step - Size;
-            if (_world.Waiter.WaitFor(_layout.Progress(member), _layout.Sleepers(member), _turn, WaitFor(member)) is > 0 and var ticks)
-                (last, asleep) = (member, asleep + ticks);
+            if (!_world.Waiter.Spin(_layout.Progress(member), _turn, _inBackground))
+                (last, asleep) = (member, asleep + _world.Waiter.Sleep(_layout.Progress(member), _layout.Sleepers(member), _turn, WaitFor(member)));
         }
 
         // Whoever had come while another was awaited is not waited for, so the last one awaited is the last to come.
@@ -74,25 +109,5 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var (current, previous) = (_layout.Signature(member, _sequence), _layout.Signature(member, _sequence - 1));
         return current.Value.Sequence > previous.Value.Sequence ? current : previous;
-    }
-
-    /// <summary>Compares what all members have called; they all see the same, so they all come to the same conclusion.</summary>
-    private void RequireAgreement()
-    {
-        var mine = _layout.Signature(Rank, _sequence).Value;
-        for (var member = 0; member < Size; member++)
-        {
-            if (!_layout.Signature(member, _sequence).Value.Matches(mine))
-                throw Mismatch();
-        }
-    }
-
-    private CollectiveMismatchException Mismatch()
-    {
-        var calls = Enumerable.Range(0, Size).Select(
-            member => $"{Environment.NewLine}  rank {GlobalRanks[member]}: {_layout.Signature(member, _sequence)}");
-        var message = $"The ranks of group '{Name}' called different operations, or gave them different sizes, types or roots:{string.Concat(calls)}";
-        _world.Roster.Break(message);
-        return new CollectiveMismatchException(message);
     }
 }

@@ -8,6 +8,7 @@ internal sealed class LocalWorld
     private readonly int _rank;
     private readonly IReadOnlyList<int> _globalRanks;
     private readonly unsafe byte* _flights;
+    private int _memories;
 
     /// <param name="regions">How ranks come to share memory.</param>
     /// <param name="region">Memory of the world, created with <see cref="BytesFor"/> bytes, owned from now on.</param>
@@ -21,6 +22,7 @@ internal sealed class LocalWorld
     {
         (_rank, _globalRanks, Regions) = (rank, globalRanks ?? [.. Enumerable.Range(0, size)], regions);
         _flights = region.Address + RosterBytes(size);
+        Memories = new SharedMemories(ranksAreThreads: regions is ThreadMemorySource);
         SharesMemory = terms.SharesMemory;
         Disturb = terms.Disturb is { } disturb ? () => disturb(rank) : null;
         Roster = new RankRoster(
@@ -45,11 +47,17 @@ internal sealed class LocalWorld
 
     public RankDelays Delays { get; }
 
+    /// <summary>What ranks share beside the memory of groups.</summary>
+    public SharedMemories Memories { get; }
+
     /// <summary>Called between the steps of every operation; null but in tests, which delay ranks here to shake out hidden races.</summary>
     public Action? Disturb { get; }
 
     /// <summary>Bytes of the world's region.</summary>
     public static long BytesFor(int size) => OwnBytes(size) + RegionLayout.BytesFor(size);
+
+    /// <summary>A number for a memory that this rank creates, which no other of the run has.</summary>
+    public long NextMemoryNumber() => ((_rank + 1L) << 32) | (uint)Interlocked.Increment(ref _memories);
 
     /// <summary>Tells the other ranks that this one takes part in nothing any more; the memory goes with the group.</summary>
     public void Leave() => Roster.Leave(_rank);

@@ -17,9 +17,12 @@ internal readonly unsafe struct PublishedSignature(byte* memory)
 
     public CollectiveSignature Value => *(CollectiveSignature*)_memory;
 
+    /// <summary>Publishes another call of the line of the program that was published before.</summary>
+    public void Publish(in CollectiveSignature signature) => *(CollectiveSignature*)_memory = signature;
+
     public void Publish(in CollectiveSignature signature, CallSite site)
     {
-        *(CollectiveSignature*)_memory = signature;
+        Publish(signature);
         var room = new Span<byte>(_memory + SiteOffset, SiteCapacity);
         var file = Path.GetFileName(site.File.AsSpan());
         var fits = site.Line > 0 ? Utf8.TryWrite(room, $"{file}:{site.Line}", out var written) : Utf8.TryWrite(room, $"{file}", out written);

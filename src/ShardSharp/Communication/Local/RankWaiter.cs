@@ -37,20 +37,30 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
     /// <returns>Stopwatch ticks asleep; 0 where that was not worth it.</returns>
     /// <exception cref="RankFailedException">A rank ended.</exception>
     /// <exception cref="CollectiveTimeoutException">The deadline passed.</exception>
-    public long WaitFor(int* counter, int* sleepers, int target, in PendingWait wait)
+    public long WaitFor(int* counter, int* sleepers, int target, in PendingWait wait) =>
+        Spin(counter, target, wait.InBackground) ? 0 : Sleep(counter, sleepers, target, wait);
+
+    /// <summary>Waits without sleeping, for as long as that is sensible.</summary>
+    /// <param name="counter">Counts up, and around.</param>
+    /// <param name="target">Value to wait for.</param>
+    /// <param name="inBackground">Whether the rank computes meanwhile, so that spinning would take its core from it.</param>
+    /// <returns>Whether the counter has reached the target; if not, it is time to <see cref="Sleep"/>.</returns>
+    public bool Spin(int* counter, int target, bool inBackground)
     {
-        var spins = wait.InBackground ? SpinsWhenCrowded : _spins;
+        var spins = inBackground ? SpinsWhenCrowded : _spins;
         for (var i = 0; i < spins; i++)
         {
             if (Volatile.Read(ref *counter) - target >= 0)
-                return 0;
+                return true;
             Thread.SpinWait(1);
         }
 
-        return Sleep(counter, sleepers, target, wait);
+        return false;
     }
 
-    private long Sleep(int* counter, int* sleepers, int target, in PendingWait wait)
+    /// <summary>Sleeps until the counter has reached <paramref name="target"/>.</summary>
+    /// <inheritdoc cref="WaitFor"/>
+    public long Sleep(int* counter, int* sleepers, int target, in PendingWait wait)
     {
         var started = Stopwatch.GetTimestamp();
         Interlocked.Increment(ref *sleepers);

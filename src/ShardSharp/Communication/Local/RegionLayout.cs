@@ -2,7 +2,7 @@ namespace ShardSharp.Communication.Local;
 
 /// <summary>Where things lie in the memory of one group.</summary>
 /// <remarks>
-/// One block per member with its progress and the signatures of its latest calls, one channel per ordered pair for messages, and per
+/// One block per member with its progress, its latest calls and the places of their buffers, one channel per ordered pair for messages, and per
 /// member two slots to publish contributions in and two for results. Pages that are never used are never allocated.
 /// </remarks>
 /// <param name="address">First byte of the group's memory.</param>
@@ -18,6 +18,9 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
     private const int MemberBytes = 1024;
     private const int SleepersOffset = 64;
     private const int SignaturesOffset = 128;
+    private const int PlacesOffset = SignaturesOffset + (2 * PublishedSignature.Bytes);
+    private const int DigestsOffset = 8;
+    private const int DigestBytes = 16;
     private const int SlotsPerMember = 4;
 
     public static long BytesFor(int size) =>
@@ -32,6 +35,13 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
     /// <summary>What a member calls; two take turns, so that one can be read while the next is written.</summary>
     public PublishedSignature Signature(int member, long sequence) =>
         new(Member(member) + SignaturesOffset + ((sequence & 1) * PublishedSignature.Bytes));
+
+    /// <summary>The same in short, in the cache line of the progress, which everyone reads anyway.</summary>
+    public CallDigest* Digest(int member, long sequence) => (CallDigest*)(Member(member) + DigestsOffset + ((sequence & 1) * DigestBytes));
+
+    /// <summary>Where the buffers of such a call are, if it proposes to use them in place.</summary>
+    public BufferPlaces* Places(int member, long sequence) =>
+        (BufferPlaces*)(Member(member) + PlacesOffset + ((sequence & 1) * (long)sizeof(BufferPlaces)));
 
     /// <summary>The channel from one member to another.</summary>
     public MessageChannel Channel(int from, int to) =>

@@ -3,68 +3,68 @@ using System.Numerics;
 namespace ShardSharp.Communication.Reductions;
 
 /// <summary>A 16-bit floating-point format: exact to float32, and back with rounding to nearest, ties to even.</summary>
-internal unsafe interface IFloatConversion
+internal interface IFloatConversion
 {
-    static abstract void Widen(ushort* source, float* target, int length);
+    /// <summary>The bits of float32 values that are equal to 16-bit values, whose bits come in the lower halves.</summary>
+    static abstract Vector<uint> Widen(Vector<uint> values);
 
-    static abstract void Narrow(float* source, ushort* target, int length);
+    /// <summary>The bits of the 16-bit values nearest to float32 values.</summary>
+    static abstract Vector<uint> Narrow(Vector<uint> values);
 }
 
-/// <summary>IEEE 754 binary16.</summary>
-internal readonly unsafe struct Float16Conversion : IFloatConversion
+/// <summary>IEEE 754 binary16: 5 bits of exponent and 10 of fraction.</summary>
+internal readonly struct Float16Conversion : IFloatConversion
 {
-    public static void Widen(ushort* source, float* target, int length)
+    private const uint Sign = 0x8000;
+    private const uint SmallestNormal = 113 << 23; // 2^-14, as float32
+    private const uint OneBeyondLargest = 143 << 23; // 2^16
+    private const uint Infinity32 = 255 << 23;
+
+    /// <summary>Added to a smaller value, it leaves the multiples of 2^-24, which subnormal values are, in the lowest bits of the sum.</summary>
+    private const uint SubnormalUnit = 126 << 23; // 0.5, whose last bit stands for 2^-24
+
+    public static Vector<uint> Widen(Vector<uint> values)
     {
-        for (var i = 0; i < length; i++)
-            target[i] = (float)BitConverter.UInt16BitsToHalf(source[i]);
+        var magnitude = values & new Vector<uint>(Sign - 1);
+        var normal = (magnitude << 13) + new Vector<uint>((127 - 15) << 23);
+
+        // Infinity and NaN keep an exponent of ones; a subnormal value has no leading one, so it is what one too many gives, less that one.
+        var special = normal + new Vector<uint>((128 - 16) << 23);
+        var subnormal = Vector.AsVectorUInt32(
+            Vector.AsVectorSingle(normal + new Vector<uint>(1 << 23)) - Vector.AsVectorSingle(new Vector<uint>(SmallestNormal)));
+        var widened = Vector.ConditionalSelect(Vector.LessThan(magnitude, new Vector<uint>(1 << 10)), subnormal, normal);
+        widened = Vector.ConditionalSelect(Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(31 << 10)), special, widened);
+        return widened | ((values & new Vector<uint>(Sign)) << 16);
     }
 
-    public static void Narrow(float* source, ushort* target, int length)
+    public static Vector<uint> Narrow(Vector<uint> values)
     {
-        for (var i = 0; i < length; i++)
-            target[i] = BitConverter.HalfToUInt16Bits((Half)source[i]);
+        var magnitude = values & new Vector<uint>(0x7FFF_FFFF);
+
+        // Half of the last place, rounded down to even; a carry goes on into the exponent, up to infinity.
+        var isOdd = (magnitude >>> 13) & Vector<uint>.One;
+        var normal = (magnitude - new Vector<uint>((127 - 15) << 23) + new Vector<uint>(0xFFF) + isOdd) >>> 13;
+        var unit = new Vector<uint>(SubnormalUnit);
+        var subnormal = Vector.AsVectorUInt32(Vector.AsVectorSingle(magnitude) + Vector.AsVectorSingle(unit)) - unit;
+        var narrowed = Vector.ConditionalSelect(Vector.LessThan(magnitude, new Vector<uint>(SmallestNormal)), subnormal, normal);
+        var special = Vector.ConditionalSelect(
+            Vector.GreaterThan(magnitude, new Vector<uint>(Infinity32)), new Vector<uint>(0x7E00), new Vector<uint>(0x7C00));
+        narrowed = Vector.ConditionalSelect(Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(OneBeyondLargest)), special, narrowed);
+        return narrowed | ((values >>> 16) & new Vector<uint>(Sign));
     }
 }
 
 /// <summary>bfloat16: the upper half of a float32.</summary>
-internal readonly unsafe struct BFloat16Conversion : IFloatConversion
+internal readonly struct BFloat16Conversion : IFloatConversion
 {
-    public static void Widen(ushort* source, float* target, int length)
+    public static Vector<uint> Widen(Vector<uint> values) => values << 16;
+
+    public static Vector<uint> Narrow(Vector<uint> values)
     {
-        var i = 0;
-        for (; i <= length - Vector<ushort>.Count; i += Vector<ushort>.Count)
-        {
-            Vector.Widen(Vector.Load(source + i), out var low, out var high);
-            Vector.Store(Vector.AsVectorSingle(low << 16), target + i);
-            Vector.Store(Vector.AsVectorSingle(high << 16), target + i + Vector<float>.Count);
-        }
+        var rounded = (values + new Vector<uint>(0x7FFF) + ((values >>> 16) & Vector<uint>.One)) >>> 16;
 
-        for (; i < length; i++)
-            target[i] = BitConverter.UInt32BitsToSingle((uint)source[i] << 16);
+        // A NaN stays one: rounding could carry it into infinity.
+        var isNaN = Vector.GreaterThan(values & new Vector<uint>(0x7FFF_FFFF), new Vector<uint>(0x7F80_0000));
+        return Vector.ConditionalSelect(isNaN, (values >>> 16) | new Vector<uint>(0x40), rounded);
     }
-
-    public static void Narrow(float* source, ushort* target, int length)
-    {
-        var i = 0;
-        for (; i <= length - Vector<ushort>.Count; i += Vector<ushort>.Count)
-        {
-            var low = Round(Vector.Load((uint*)source + i));
-            var high = Round(Vector.Load((uint*)source + i + Vector<uint>.Count));
-            Vector.Store(Vector.Narrow(low, high), target + i);
-        }
-
-        for (; i < length; i++)
-            target[i] = Round(BitConverter.SingleToUInt32Bits(source[i]));
-    }
-
-    private static Vector<uint> Round(Vector<uint> bits)
-    {
-        var rounded = (bits + new Vector<uint>(0x7FFF) + ((bits >>> 16) & Vector<uint>.One)) >>> 16;
-        var isNaN = Vector.GreaterThan(bits & new Vector<uint>(0x7FFF_FFFF), new Vector<uint>(0x7F80_0000));
-        return Vector.ConditionalSelect(isNaN, (bits >>> 16) | new Vector<uint>(0x40), rounded);
-    }
-
-    private static ushort Round(uint bits) => (bits & 0x7FFF_FFFF) > 0x7F80_0000
-        ? (ushort)((bits >> 16) | 0x40) // keep a NaN a NaN: rounding could carry it into infinity
-        : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }

@@ -16,10 +16,10 @@ internal static unsafe class WideningReducer<TConversion>
         for (var start = 0L; start < count; start += BlockLength)
         {
             var length = (int)Math.Min(BlockLength, count - start);
-            TConversion.Widen((ushort*)sources[0] + start, total, length);
+            FloatConverter<TConversion>.Widen((ushort*)sources[0] + start, total, length);
             for (var i = 1; i < sources.Length; i++)
             {
-                TConversion.Widen((ushort*)sources[i] + start, next, length);
+                FloatConverter<TConversion>.Widen((ushort*)sources[i] + start, next, length);
                 DenseReducer<float>.Reduce(stepwise, pair, total, length);
             }
 
@@ -29,7 +29,7 @@ internal static unsafe class WideningReducer<TConversion>
                     total[i] /= sources.Length;
             }
 
-            TConversion.Narrow(total, destination + start, length);
+            FloatConverter<TConversion>.Narrow(total, destination + start, length);
         }
     }
 }

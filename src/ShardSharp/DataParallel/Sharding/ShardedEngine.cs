@@ -2,6 +2,7 @@ using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
+using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -33,6 +34,7 @@ internal sealed class ShardedEngine : IReplicaEngine
     private ExceptionDispatchInfo? _failure;
     private bool _armed;
     private bool _last;
+    private double _lossScale;
 
     /// <param name="module">The model, with the same parameters on all ranks.</param>
     /// <param name="configuration">How to shard it.</param>
@@ -44,7 +46,9 @@ internal sealed class ShardedEngine : IReplicaEngine
         nn.Module module, ParallelConfiguration configuration, ProcessGroup group, ProcessGroup shard, ProcessGroup replicate,
         Func<string, bool>? isUnit)
     {
-        (_module, Group, _shard, _keepsGradients) = (module, group, shard, configuration.ShardOptimizerState);
+        // Whole gradients accumulate in the type that they are computed in, so mixed precision reduces them each time.
+        var precision = PrecisionPolicy.Of(configuration);
+        (_module, Group, _shard, _keepsGradients) = (module, group, shard, configuration.ShardOptimizerState && precision is null);
         var rules = new UnitRules
         {
             MaximumElements = Math.Min(configuration.ShardedReduceBucketSize, configuration.ShardedMaximumLiveParameters / 2),
@@ -54,7 +58,7 @@ internal sealed class ShardedEngine : IReplicaEngine
 
         // Backward ends where forward began.
         _units = [.. ModuleUnits.Divide(module, rules).Reverse()
-            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit)), shard, replicate))];
+            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit), precision), shard, replicate, precision))];
         _shard.Barrier();
         var pieces = Units.SelectMany(unit => unit.Pieces).ToDictionary(piece => piece.Name, piece => piece.Parameter);
         Parameters = [.. module.named_parameters().Select(named => (named.name, pieces[named.name]))];
@@ -87,11 +91,11 @@ internal sealed class ShardedEngine : IReplicaEngine
     /// <summary>The pieces, in the order of the module's parameters.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
 
-    public void Arm(bool last)
+    public void Arm(bool last, double lossScale)
     {
         if (!Reduces(last))
             return;
-        (Started, _last) = (0, last);
+        (Started, _last, _lossScale) = (0, last, lossScale);
         _trained = [.. _units.Where(unit => unit.Unit.IsTrained)];
         foreach (var unit in _units)
             unit.Unit.FollowFreezing();
@@ -147,6 +151,8 @@ internal sealed class ShardedEngine : IReplicaEngine
         _gathering?.BeginUpdate();
         _shard.Barrier();
         update();
+        foreach (var unit in Units)
+            unit.Publish();
         _shard.Barrier();
         _gathering?.EndUpdate();
     }
@@ -228,7 +234,7 @@ internal sealed class ShardedEngine : IReplicaEngine
         var unit = _trained[Started++];
         while (_underWay.Count >= MaximumUnderWay || unit.IsUnderWay)
             _underWay.Dequeue().Collect();
-        unit.Start(_last);
+        unit.Start(_last, _lossScale);
         _underWay.Enqueue(unit);
     }
 

@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
+using ShardSharp.Precision;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,12 +10,14 @@ namespace ShardSharp.DataParallel.Sharding;
 /// <summary>A unit whose parameters lie one after another in one run of memory; each rank of the shard group owns a slice of it.</summary>
 /// <remarks>
 /// The module's parameters become views of that memory, which the ranks share where they can. What this rank owns of each is its piece, a
-/// one-dimensional parameter over the same memory, for the optimizer to update; a piece is empty where others own all of a parameter.
+/// one-dimensional parameter over the same memory, for the optimizer to update; a piece is empty where others own all of a parameter. In mixed
+/// precision the memory holds rounded parameters, and the pieces are float32 values of this rank's own.
 /// </remarks>
 internal sealed class ShardedUnit : IDisposable
 {
     private const int AlignmentBytes = 64;
     private readonly SharedMemory _memory;
+    private readonly MasterSlice? _master;
     private readonly long[][] _shapes;
     private readonly int _elementSize;
     private readonly bool _isShared;
@@ -24,16 +27,19 @@ internal sealed class ShardedUnit : IDisposable
     /// <param name="unit">The parameters, of equal values on all ranks.</param>
     /// <param name="shard">Ranks that each own a slice of them.</param>
     /// <param name="isReleased">Whether it is released between uses; for ranks that share no memory.</param>
-    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased)
+    /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
+    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased, PrecisionPolicy? precision)
     {
         (Unit, IsReleased, _isShared) = (unit, isReleased, shard.SharesMemory);
-        _elementSize = ElementTypes.SizeOf(unit.ElementType);
+        ElementType = precision?.Compute ?? unit.ElementType;
+        _elementSize = ElementTypes.SizeOf(ElementType);
         Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / _elementSize);
         var bytes = Math.Max(Layout.Length * _elementSize, 1);
         _memory = shard.SharesMemory ? shard.AllocateShared(bytes) : SharedMemory.Private(bytes);
         _shapes = [.. unit.Parameters.Select(named => named.Parameter.shape)];
         Whole = View(0, Layout.Length);
         Slice = View(shard.Rank * Layout.SliceLength, Layout.SliceLength);
+        _master = precision is null ? null : new MasterSlice(Slice);
         Pieces = new (string, Parameter, FlatLayout.Piece)[unit.Parameters.Count];
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -42,11 +48,13 @@ internal sealed class ShardedUnit : IDisposable
             var (name, parameter) = unit.Parameters[i];
             var place = Layout.PieceOf(i, shard.Rank);
             var values = parameter.detach().reshape(-1);
+            var own = values.narrow(0, place.InParameter, place.Length);
             if (shard.SharesMemory || isReleased)
-                Slice.narrow(0, place.InSlice, place.Length).copy_(values.narrow(0, place.InParameter, place.Length));
+                Slice.narrow(0, place.InSlice, place.Length).copy_(own);
             else
                 Whole.narrow(0, Layout.OffsetOf(i), values.numel()).copy_(values);
-            var data = View((shard.Rank * Layout.SliceLength) + place.InSlice, place.Length);
+            var data = _master?.Values.narrow(0, place.InSlice, place.Length).copy_(own)
+                ?? View((shard.Rank * Layout.SliceLength) + place.InSlice, place.Length);
             Pieces[i] = (name, (Parameter)new Parameter(data, parameter.requires_grad).DetachFromDisposeScope(), place);
         }
 
@@ -58,6 +66,12 @@ internal sealed class ShardedUnit : IDisposable
 
     /// <summary>The parameters of the module.</summary>
     public ParameterUnit Unit { get; }
+
+    /// <summary>What the module computes in: the type of the memory.</summary>
+    public ScalarType ElementType { get; }
+
+    /// <summary>Bytes of what this rank keeps of the parameters beside the memory.</summary>
+    public long MasterBytes => _master is null ? 0 : Layout.SliceLength * sizeof(float);
 
     /// <summary>Where parameters lie.</summary>
     public FlatLayout Layout { get; }
@@ -97,13 +111,16 @@ internal sealed class ShardedUnit : IDisposable
         }
     }
 
+    /// <summary>Rounds what the optimizer has made of the pieces to what the module computes with, where that is something else.</summary>
+    public void Publish() => _master?.Publish();
+
     /// <summary>Makes the module's parameters views of the memory.</summary>
     public void Show()
     {
         IsHidden = false;
         using var scope = NewDisposeScope();
         for (var i = 0; i < _shapes.Length; i++)
-            TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], Unit.ElementType));
+            TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], ElementType));
     }
 
     /// <summary>
@@ -114,7 +131,7 @@ internal sealed class ShardedUnit : IDisposable
     {
         IsHidden = true;
         using var scope = NewDisposeScope();
-        var nothing = empty(0, Unit.ElementType);
+        var nothing = empty(0, ElementType);
         foreach (var (_, parameter) in Unit.Parameters)
             TensorData.Set(parameter, nothing);
         var (start, length) = (TensorMemory.DataPointer(Slice) - _memory.Address, Layout.SliceLength * _elementSize);
@@ -127,11 +144,12 @@ internal sealed class ShardedUnit : IDisposable
     {
         foreach (var (_, piece, _) in Pieces)
             piece.Dispose();
+        _master?.Dispose();
         Whole.Dispose();
         Slice.Dispose();
         _memory.Dispose();
     }
 
     private Tensor View(long offset, long length) =>
-        _memory.View(offset * _elementSize, [length], Unit.ElementType).DetachFromDisposeScope();
+        _memory.View(offset * _elementSize, [length], ElementType).DetachFromDisposeScope();
 }

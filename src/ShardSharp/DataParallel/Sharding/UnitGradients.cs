@@ -1,4 +1,6 @@
 using ShardSharp.Communication;
+using ShardSharp.Precision;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel.Sharding;
@@ -7,13 +9,15 @@ namespace ShardSharp.DataParallel.Sharding;
 /// <param name="unit">The unit.</param>
 /// <param name="shard">Ranks that share the unit; each owns a slice.</param>
 /// <param name="replicate">Ranks that own the same slice of other copies.</param>
-internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, ProcessGroup replicate)
+/// <param name="precision">In which type gradients are averaged, to be accumulated in float32; null for that of the parameters.</param>
+internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, ProcessGroup replicate, PrecisionPolicy? precision)
 {
     private readonly double[] _present = new double[unit.Pieces.Length];
     private Tensor? _slice;
     private Tensor? _incoming;
     private Work? _scattering;
     private Work? _replicating;
+    private double _lossScale;
     private bool _last;
 
     /// <summary>The unit.</summary>
@@ -31,7 +35,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
         get
         {
             var whole = TensorBytes.OfGradients(unit.Unit.Parameters.Select(named => named.Parameter));
-            return new HeldState(unit.HeldBytes, unit.HeldSharedBytes, whole + SizeOf(_slice) + SizeOf(_incoming));
+            return new HeldState(unit.HeldBytes + unit.MasterBytes, unit.HeldSharedBytes, whole + SizeOf(_slice) + SizeOf(_incoming));
 
             static long SizeOf(Tensor? tensor) => tensor is null ? 0 : TensorBytes.Of(tensor);
         }
@@ -42,8 +46,10 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
 
     /// <summary>Begins to average the gradients over the group, each rank its slice, and lets go of the whole ones.</summary>
     /// <param name="last">Whether other copies' gradients are to be averaged in after this.</param>
-    public void Start(bool last)
+    /// <param name="lossScale">By what the gradients are too large.</param>
+    public void Start(bool last, double lossScale)
     {
+        var type = precision?.Reduce ?? unit.ElementType;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var contributions = new List<Tensor>();
@@ -53,14 +59,14 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient ?? zeros(unit.Layout.LengthOf(i), unit.Unit.ElementType));
+            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
-                contributions.Add(zeros(padding, unit.Unit.ElementType));
+                contributions.Add(zeros(padding, type));
         }
 
-        _last = last;
-        _incoming = empty(unit.Layout.SliceLength, unit.Unit.ElementType).DetachFromDisposeScope();
+        (_last, _lossScale) = (last, lossScale);
+        _incoming = empty(unit.Layout.SliceLength, type).DetachFromDisposeScope();
         _scattering = shard.ReduceScatterAsync(_incoming, contributions.ToArray(), ReduceOperation.Mean);
     }
 
@@ -69,21 +75,27 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     {
         _scattering!.Wait();
         _scattering = null;
-        if (_slice is null)
-        {
-            _slice = _incoming;
-        }
-        else
-        {
-            using var scope = NewDisposeScope();
-            using var _ = no_grad();
-            _slice.add_(_incoming!);
-            _incoming!.Dispose();
-        }
-
+        Accumulate(_incoming!);
         _incoming = null;
         if (_last && replicate.Size > 1)
             _replicating = replicate.AllReduceAsync(_slice!, ReduceOperation.Mean);
+    }
+
+    private void Accumulate(Tensor incoming)
+    {
+        var type = precision is null ? incoming.dtype : ScalarType.Float32;
+        if (_slice is null && incoming.dtype == type && _lossScale == 1)
+        {
+            _slice = incoming;
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        using Scalar weight = 1 / _lossScale;
+        _slice ??= zeros(incoming.shape, type).DetachFromDisposeScope();
+        _slice.add_(incoming, weight);
+        incoming.Dispose();
     }
 
     /// <summary>Gives the pieces their gradients.</summary>

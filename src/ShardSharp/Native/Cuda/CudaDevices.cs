@@ -13,7 +13,7 @@ internal sealed class CudaDevices : ICudaDevices
     /// <summary>Those of this process: like libtorch, they are the process's, not a rank's.</summary>
     public static CudaDevices OfThisProcess { get; } = new();
 
-    public int? IndexOf(Tensor tensor) => tensor.device_type == DeviceType.CUDA ? tensor.device_index : null;
+    public int? IndexOf(Tensor tensor, DeviceType kind) => kind == DeviceType.CUDA ? tensor.device_index : null;
 
     public ICudaDevice Open(int index)
     {

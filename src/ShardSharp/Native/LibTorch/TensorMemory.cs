@@ -23,6 +23,24 @@ internal static partial class TensorMemory
         return error == 0 ? pointer : throw new InvalidOperationException($"The tensor {tensor} has no memory of its own.");
     }
 
+    /// <summary>What communication has to know of a tensor.</summary>
+    /// <exception cref="InvalidOperationException">libtorch does not tell.</exception>
+    public static unsafe TensorFacts FactsOf(Tensor tensor)
+    {
+        int type, device, layout;
+        long elements;
+        byte isContiguous = 0;
+        var handle = tensor.Handle;
+        var error = GetType(handle, &type) | GetDeviceType(handle, &device) | GetLayout(handle, &layout) | GetElements(handle, &elements);
+        const int Strided = 0;
+        if (error == 0 && layout == Strided)
+            error = GetIsContiguous(handle, &isContiguous);
+        GC.KeepAlive(tensor);
+        return error == 0
+            ? new TensorFacts((ScalarType)type, (TorchSharp.DeviceType)device, elements, IsStrided: layout == Strided, isContiguous != 0)
+            : throw new InvalidOperationException($"The tensor {tensor} cannot be communicated.");
+    }
+
     /// <summary>The tensor's length along each dimension, in libtorch's own memory: read it while the tensor lives and keeps its shape.</summary>
     /// <exception cref="InvalidOperationException">The tensor has been disposed.</exception>
     public static unsafe ReadOnlySpan<long> Shape(Tensor tensor)
@@ -69,6 +87,27 @@ internal static partial class TensorMemory
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_data_ptr")]
     private static partial int GetDataPointer(nint tensor, out nint data);
+
+    // These read a field or two: telling the garbage collector about each would take longer.
+    [SuppressGCTransition]
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_dtype")]
+    private static unsafe partial int GetType(nint tensor, int* type);
+
+    [SuppressGCTransition]
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_device_type")]
+    private static unsafe partial int GetDeviceType(nint tensor, int* type);
+
+    [SuppressGCTransition]
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_layout")]
+    private static unsafe partial int GetLayout(nint tensor, int* layout);
+
+    [SuppressGCTransition]
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_numel")]
+    private static unsafe partial int GetElements(nint tensor, long* elements);
+
+    [SuppressGCTransition]
+    [LibraryImport(LibTorch, EntryPoint = "aoti_torch_is_contiguous")]
+    private static unsafe partial int GetIsContiguous(nint tensor, byte* isContiguous);
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_dim")]
     private static partial int GetDimensions(nint tensor, out long dimensions);

@@ -64,6 +64,8 @@ internal sealed class LinuxPlatform : HostPlatform
         return found;
     }
 
+    public override void FlushFolder(string path) => FolderFlush.Flush(path);
+
     private static void Send(int processId, int signal)
     {
         if (ProcessControl.Send(processId, signal) != 0 && Marshal.GetLastPInvokeError() is not ProcessControl.NoSuchProcess and int error)

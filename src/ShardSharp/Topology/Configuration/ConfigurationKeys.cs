@@ -38,6 +38,9 @@ internal static class ConfigurationKeys
     private static readonly ChoiceSyntax<ShardingLevel> Levels =
         new(("gradients", ShardingLevel.Gradients), ("parameters", ShardingLevel.Parameters));
 
+    private static readonly ChoiceSyntax<FloatingPointType> Types = new(
+        ("float32", FloatingPointType.Float32), ("float16", FloatingPointType.Float16), ("bfloat16", FloatingPointType.BFloat16));
+
     /// <summary>Every key, in the order they are documented and printed.</summary>
     public static IReadOnlyList<ConfigurationKey> All { get; } =
     [
@@ -161,8 +164,12 @@ internal static class ConfigurationKeys
             ActivationOffloading),
         new ConfigurationKey<bool>("fp16", Boolean, c => c.Float16, (c, v) => c with { Float16 = v }, Float16Training),
         new ConfigurationKey<bool>(
-            "fp16_params", Boolean, c => c.Float16Parameters, (c, v) => c with { Float16Parameters = v }, Float16Training),
+            "fp16_params", Boolean, c => c.Float16Parameters, (c, v) => c with { Float16Parameters = v }, TensorParallelism),
         new ConfigurationKey<bool>("bf16", Boolean, c => c.BFloat16, (c, v) => c with { BFloat16 = v }, BFloat16Training),
+        new ConfigurationKey<FloatingPointType>("reduce_dtype", Types, c => c.ReduceType, (c, v) => c with { ReduceType = v }),
+        new ConfigurationKey<FloatingPointType?>(
+            "buffer_dtype", new OptionalSyntax<FloatingPointType>(Types), c => c.BufferType, (c, v) => c with { BufferType = v }),
+        new ConfigurationKey<FloatingPointType>("output_dtype", Types, c => c.OutputType, (c, v) => c with { OutputType = v }),
     ];
 
     private static readonly Dictionary<string, ConfigurationKey> ByName = All

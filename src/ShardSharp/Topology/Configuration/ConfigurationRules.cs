@@ -10,6 +10,8 @@ internal sealed record ConfigurationRule(
 /// <summary>The rules between keys, in an order in which repairing one never breaks one before it.</summary>
 internal static class ConfigurationRules
 {
+    private const string WithoutMixedPrecision = "with neither bf16 nor fp16 = true";
+
     /// <summary>Every rule.</summary>
     public static IReadOnlyList<ConfigurationRule> All { get; } =
     [
@@ -20,6 +22,15 @@ internal static class ConfigurationRules
             c => c.Values is { DataParallelBackend: DataParallelBackend.Nccl, Backend: CommunicationBackend.Threads }
                 ? "must be auto with backend = threads: NCCL needs a process for each GPU" : null,
             c => c.Values with { DataParallelBackend = DataParallelBackend.Auto }),
+        new("reduce_dtype",
+            c => c.Values is { ReduceType: not FloatingPointType.Float32, IsMixedPrecision: false } ? $"must be float32 {WithoutMixedPrecision}" : null,
+            c => c.Values with { ReduceType = FloatingPointType.Float32 }),
+        new("buffer_dtype",
+            c => c.Values is { BufferType: not null, IsMixedPrecision: false } ? $"must be null {WithoutMixedPrecision}" : null,
+            c => c.Values with { BufferType = null }),
+        new("output_dtype",
+            c => c.Values is { OutputType: not FloatingPointType.Float32, IsMixedPrecision: false } ? $"must be float32 {WithoutMixedPrecision}" : null,
+            c => c.Values with { OutputType = FloatingPointType.Float32 }),
         new("pipeline_parallel_degree",
             c => c.Sharded > 1 && c.Pipeline > 1 ? $"must be 1 with sharded_data_parallel_degree = {c.Sharded}" : null,
             c => c.Values with { PipelineParallelDegree = 1 }),

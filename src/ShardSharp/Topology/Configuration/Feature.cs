@@ -14,8 +14,8 @@ internal sealed record Feature(string Name, bool HasLanded)
     public static readonly Feature ContextParallelism = new("context parallelism", HasLanded: false);
     public static readonly Feature ExpertParallelism = new("expert parallelism", HasLanded: false);
     public static readonly Feature ActivationOffloading = new("activation offloading", HasLanded: false);
-    public static readonly Feature Float16Training = new("float16 training", HasLanded: false);
-    public static readonly Feature BFloat16Training = new("bfloat16 training", HasLanded: false);
+    public static readonly Feature Float16Training = new("float16 training", HasLanded: true);
+    public static readonly Feature BFloat16Training = new("bfloat16 training", HasLanded: true);
     public static readonly Feature DelayedInitialization = new("delayed parameter initialisation", HasLanded: true);
     public static readonly Feature MpiBackend = new("the MPI backend", HasLanded: true);
     public static readonly Feature NcclBackend = new("the NCCL backend", HasLanded: true);

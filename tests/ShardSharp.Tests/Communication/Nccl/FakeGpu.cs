@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ShardSharp.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Communication.Nccl;
@@ -49,7 +50,7 @@ internal sealed unsafe class FakeGpu : ICudaDevices, ICudaDevice, IDisposable
 
     public nint CurrentStream => _redirected.Value;
 
-    public int? IndexOf(Tensor tensor) => Holds(tensor) ? 0 : null;
+    public int? IndexOf(Tensor tensor, DeviceType kind) => Holds(tensor) ? 0 : null;
 
     public ICudaDevice Open(int index) => this;
 

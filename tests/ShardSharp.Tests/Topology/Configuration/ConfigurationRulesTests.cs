@@ -6,6 +6,9 @@ public sealed class ConfigurationRulesTests
 {
     [Theory]
     [InlineData("""{"fp16": true, "bf16": true}""", null, "fp16", "false")]
+    [InlineData("""{"reduce_dtype": "bfloat16"}""", null, "reduce_dtype", "\"float32\"")]
+    [InlineData("""{"buffer_dtype": "float32"}""", null, "buffer_dtype", "null")]
+    [InlineData("""{"output_dtype": "float16"}""", null, "output_dtype", "\"float32\"")]
     [InlineData("""{"sharded_data_parallel_degree": 2, "pipeline_parallel_degree": 2}""", 4, "pipeline_parallel_degree", "1")]
     [InlineData("""{"sharded_data_parallel_degree": 2, "shard_optimizer_state": true}""", 4, "shard_optimizer_state", "false")]
     [InlineData("""{"sharded_data_parallel_degree": 2, "tensor_parallel_degree": 2}""", 4, "prescaled_batch", "true")]

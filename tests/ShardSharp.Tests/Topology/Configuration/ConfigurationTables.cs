@@ -82,6 +82,7 @@ internal static class ConfigurationTables
         IChoices choices => new JsonObject { ["enum"] = new JsonArray([.. choices.Names.Select(name => JsonValue.Create(name))]) },
         OptionalSyntax<int> optional => OrNull(SchemaOf(optional.Inner)),
         OptionalSyntax<double> optional => OrNull(SchemaOf(optional.Inner)),
+        OptionalSyntax<FloatingPointType> optional => OrNull(SchemaOf(optional.Inner)),
         _ => throw new ArgumentException($"{syntax.GetType()} has no schema."),
     };
 
@@ -95,6 +96,12 @@ internal static class ConfigurationTables
 
     private static JsonObject OrNull(JsonObject schema)
     {
+        if (schema["enum"] is JsonArray choices)
+        {
+            choices.Add(null);
+            return schema;
+        }
+
         schema["type"] = new JsonArray(schema["type"]!.DeepClone(), "null");
         return schema;
     }

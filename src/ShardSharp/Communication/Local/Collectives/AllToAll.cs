@@ -10,16 +10,7 @@ internal readonly unsafe struct AllToAll(LocalProcessGroup group, CollectiveCall
 
     public int Chunks => _chunking.Count;
 
-    public void Publish(int chunk)
-    {
-        var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
-        var target = group.Contribution(group.Rank, chunk);
-        for (var member = 0; member < group.Size; member++)
-        {
-            if (member != group.Rank)
-                call.Input.Read((member * _share) + offset, target + (member * length), length);
-        }
-    }
+    public void Publish(int chunk) => group.PublishShares(call.Input, _share, _chunking, chunk);
 
     public void Combine(int chunk)
     {
@@ -32,9 +23,5 @@ internal readonly unsafe struct AllToAll(LocalProcessGroup group, CollectiveCall
             else
                 OwnShare.Copy(call, target, target, length);
         }
-    }
-
-    public void Fetch(int chunk)
-    {
     }
 }

@@ -20,8 +20,4 @@ internal readonly unsafe struct Broadcast(LocalProcessGroup group, CollectiveCal
         if (group.Rank != call.Peer)
             call.Output.Write(_chunking.Offset(chunk), group.Contribution(call.Peer, chunk), _chunking.Length(chunk));
     }
-
-    public void Fetch(int chunk)
-    {
-    }
 }

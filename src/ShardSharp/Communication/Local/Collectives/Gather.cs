@@ -29,8 +29,4 @@ internal readonly unsafe struct Gather(LocalProcessGroup group, CollectiveCall c
                 OwnShare.Copy(call, offset, target, length);
         }
     }
-
-    public void Fetch(int chunk)
-    {
-    }
 }

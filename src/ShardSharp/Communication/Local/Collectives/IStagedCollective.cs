@@ -17,7 +17,7 @@ internal interface IStagedCollective
     void Combine(int chunk);
 
     /// <summary>Collects what the other ranks made; never called where nothing is fetched.</summary>
-    void Fetch(int chunk);
+    void Fetch(int chunk) => throw new NotSupportedException();
 }
 
 /// <summary>Cuts a length into chunks that fill a staging slot.</summary>
@@ -36,6 +36,14 @@ internal readonly struct Chunking
 
     /// <summary>Chunks begin at multiples of a cache line, which holds a whole number of elements of any type.</summary>
     public const int Alignment = 64;
+
+    /// <summary>One of several nearly equal parts of a length; the last ones may be smaller or empty.</summary>
+    public static (long Start, long Length) Slice(long length, int part, int parts)
+    {
+        var step = ((length / parts / Alignment) + 1) * Alignment;
+        var start = Math.Min(length, part * step);
+        return (start, Math.Min(step, length - start));
+    }
 
     public int Count => (int)((_length + _step - 1) / _step);
 

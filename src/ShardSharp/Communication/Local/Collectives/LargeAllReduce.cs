@@ -37,11 +37,5 @@ internal readonly unsafe struct LargeAllReduce(LocalProcessGroup group, Collecti
         }
     }
 
-    private (long Start, long Length) Slice(int chunk, int member)
-    {
-        var total = _chunking.Length(chunk);
-        var step = ((total / group.Size / Chunking.Alignment) + 1) * Chunking.Alignment;
-        var start = Math.Min(total, member * step);
-        return (start, Math.Min(step, total - start));
-    }
+    private (long Start, long Length) Slice(int chunk, int member) => Chunking.Slice(_chunking.Length(chunk), member, group.Size);
 }

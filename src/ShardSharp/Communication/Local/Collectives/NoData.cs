@@ -14,8 +14,4 @@ internal readonly struct NoData : IStagedCollective
     public void Combine(int chunk)
     {
     }
-
-    public void Fetch(int chunk)
-    {
-    }
 }

@@ -5,7 +5,11 @@ internal static unsafe class OwnShare
 {
     public static void Copy(in CollectiveCall call, long inputOffset, long outputOffset, long length)
     {
-        foreach (var run in call.Output.Runs(outputOffset, length))
-            call.Input.Read(inputOffset + (run.Offset - outputOffset), run.Address, run.Length);
+        foreach (var run in call.Input.Runs(inputOffset, length))
+        {
+            var target = outputOffset + (run.Offset - inputOffset);
+            if (!call.Output.Slice(target, run.Length).IsSameMemoryAs(new FlatBuffer(run.Address, run.Length)))
+                call.Output.Write(target, run.Address, run.Length);
+        }
     }
 }

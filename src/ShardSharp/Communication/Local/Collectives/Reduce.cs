@@ -20,8 +20,4 @@ internal readonly unsafe struct Reduce(LocalProcessGroup group, CollectiveCall c
         if (group.Rank == call.Peer)
             new Contributions(group, call, chunk).Reduce(0, _chunking.Offset(chunk), _chunking.Length(chunk), mirror: null);
     }
-
-    public void Fetch(int chunk)
-    {
-    }
 }

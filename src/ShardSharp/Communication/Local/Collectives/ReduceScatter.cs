@@ -9,25 +9,12 @@ internal readonly unsafe struct ReduceScatter(LocalProcessGroup group, Collectiv
 
     public int Chunks => _chunking.Count;
 
-    public void Publish(int chunk)
-    {
-        var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
-        var target = group.Contribution(group.Rank, chunk);
-        for (var member = 0; member < group.Size; member++)
-        {
-            if (member != group.Rank)
-                call.Input.Read((member * call.Output.Length) + offset, target + (member * length), length);
-        }
-    }
+    public void Publish(int chunk) => group.PublishShares(call.Input, call.Output.Length, _chunking, chunk);
 
     public void Combine(int chunk)
     {
         var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
         new Contributions(group, call, chunk).Reduce(
             group.Rank * length, (group.Rank * call.Output.Length) + offset, length, mirror: null, outputOffset: offset);
-    }
-
-    public void Fetch(int chunk)
-    {
     }
 }

@@ -11,14 +11,8 @@ internal readonly unsafe struct Scatter(LocalProcessGroup group, CollectiveCall 
 
     public void Publish(int chunk)
     {
-        if (group.Rank != call.Peer)
-            return;
-        var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
-        for (var member = 0; member < group.Size; member++)
-        {
-            if (member != group.Rank)
-                call.Input.Read((member * call.Output.Length) + offset, group.Contribution(group.Rank, chunk) + (member * length), length);
-        }
+        if (group.Rank == call.Peer)
+            group.PublishShares(call.Input, call.Output.Length, _chunking, chunk);
     }
 
     public void Combine(int chunk)
@@ -28,9 +22,5 @@ internal readonly unsafe struct Scatter(LocalProcessGroup group, CollectiveCall 
             OwnShare.Copy(call, (group.Rank * call.Output.Length) + offset, offset, length);
         else
             call.Output.Write(offset, group.Contribution(call.Peer, chunk) + (group.Rank * length), length);
-    }
-
-    public void Fetch(int chunk)
-    {
     }
 }

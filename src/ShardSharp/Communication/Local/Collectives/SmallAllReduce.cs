@@ -13,8 +13,4 @@ internal readonly unsafe struct SmallAllReduce(LocalProcessGroup group, Collecti
     public void Publish(int chunk) => call.Input.Read(0, group.Contribution(group.Rank, chunk), call.Input.Length);
 
     public void Combine(int chunk) => new Contributions(group, call, chunk).Reduce(0, 0, call.Output.Length, mirror: null);
-
-    public void Fetch(int chunk)
-    {
-    }
 }

@@ -1,0 +1,47 @@
+using ShardSharp.HuggingFace.Configuration;
+using ShardSharp.HuggingFace.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.HuggingFace.Architectures.Gpt2;
+
+/// <summary>GPT-2 (Radford et al. 2019): learned positions, norms before each part, one projection for queries, keys and values.</summary>
+internal sealed class Gpt2Architecture : Architecture
+{
+    public override string ModelType => "gpt2";
+
+    public override string ClassName => "GPT2LMHeadModel";
+
+    public override string Prefix => "transformer.";
+
+    public override IReadOnlyDictionary<string, string> Tied { get; } =
+        new Dictionary<string, string> { ["lm_head.weight"] = "transformer.wte.weight" };
+
+    /// <summary>The triangles of the causal mask.</summary>
+    public override IReadOnlyList<string> ComputedTensors => [".attn.bias", ".attn.masked_bias"];
+
+    /// <summary>Files hold the matrices of a block as [inputs, outputs].</summary>
+    public override bool IsTransposed(string parameter) =>
+        parameter.Contains(".h.", StringComparison.Ordinal) && parameter.EndsWith(".weight", StringComparison.Ordinal)
+        && (parameter.Contains(".attn.", StringComparison.Ordinal) || parameter.Contains(".mlp.", StringComparison.Ordinal));
+
+    public override ModelTree Build(ConfigurationReader configuration, ModuleFactory factory)
+    {
+        var settings = Gpt2Settings.Read(configuration);
+        var tokens = factory.Embedding(settings.Vocabulary, settings.Hidden);
+        var positions = factory.Embedding(settings.Positions, settings.Hidden);
+        var dropout = nn.Dropout(settings.EmbeddingDropout);
+        var blocks = Enumerable.Range(0, settings.Layers).Select(layer => new Gpt2Block(settings, layer, factory)).ToArray();
+        var norm = factory.LayerNorm(settings.Hidden, settings.NormEpsilon);
+        var head = factory.Linear(settings.Hidden, settings.Vocabulary, bias: false);
+        if (settings.IsTied)
+            Tie(head, tokens);
+        return new ModelTree(
+            [new PositionedEmbedding(tokens, positions, settings.Positions, dropout), .. blocks, norm, head],
+            [
+                ("transformer", new ModuleGroup(
+                    ("wte", tokens), ("wpe", positions), ("drop", dropout), ("h", new ModuleList<Gpt2Block>(blocks)), ("ln_f", norm))),
+                ("lm_head", head),
+            ]);
+    }
+}
