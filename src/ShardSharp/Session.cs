@@ -3,6 +3,7 @@ using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using CallSite = ShardSharp.Communication.CallSite;
@@ -23,9 +24,11 @@ public sealed partial class Session : IDisposable
     /// <param name="place">Rank and size among the ranks of this host.</param>
     /// <param name="construction">Held while a model is built; shared by the ranks of a process, which share a random generator.</param>
     /// <param name="site">Where the program asked for it.</param>
-    internal Session(LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction, CallSite site)
+    /// <param name="device">Where the rank computes; the CPU if null.</param>
+    internal Session(
+        LoadedConfiguration loaded, ProcessGroup world, (int Rank, int Size) place, Lock construction, CallSite site, Device? device = null)
     {
-        (Loaded, _construction) = (loaded, construction);
+        (Loaded, _construction, Device) = (loaded, construction, device ?? CPU);
         Layout = new RankLayout(
             world.Size, Configuration.PipelineParallelDegree, Configuration.TensorParallelDegree,
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
@@ -60,16 +63,16 @@ public sealed partial class Session : IDisposable
     /// <summary>Whether this is rank 0, which prints and writes what only one should.</summary>
     public bool IsFirstRank => Rank == 0;
 
-    /// <summary>Where this rank computes.</summary>
-    public Device Device { get; } = CPU;
+    /// <summary>Where this rank computes: its GPU with <c>backend = nccl</c>, else the CPU.</summary>
+    public Device Device { get; }
 
     /// <summary>How often all ranks of this run have been started again after a failure (<c>max_restarts</c>); 0 at first.</summary>
     public int RestartCount { get; internal init; }
 
     /// <summary>Builds a model on every rank and makes the copies one.</summary>
     /// <typeparam name="TModule">The module's type.</typeparam>
-    /// <param name="create">Builds the module. It runs after <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with
-    /// the same parameters as one.</param>
+    /// <param name="create">Builds the module, on the CPU; it is moved to <see cref="Device"/> then. It runs after
+    /// <c>manual_seed(Configuration.Seed)</c>, so any number of ranks begins with the same parameters as one.</param>
     /// <param name="isUnit">
     /// Which modules are units of sharded data parallelism, by their names in the model, such as <c>blocks.0</c>: the parameters of a unit are
     /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
@@ -82,7 +85,7 @@ public sealed partial class Session : IDisposable
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
-            return Distribute(Build(create), isUnit);
+            return Distribute(OnDevice(Build(create)), isUnit);
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
         if (!Configuration.HasUnits)
@@ -155,6 +158,14 @@ public sealed partial class Session : IDisposable
         };
         _models.Add(model);
         return model;
+    }
+
+    private TModule OnDevice<TModule>(TModule module)
+        where TModule : nn.Module
+    {
+        if (Device.type != DeviceType.CPU)
+            module.to(Device);
+        return module;
     }
 
     private TModule Build<TModule>(Func<TModule> create)

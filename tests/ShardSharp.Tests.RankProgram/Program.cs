@@ -14,6 +14,8 @@ if (args is ["mpi-victim", ..])
     return VictimScenario.RunUnderMpi(args);
 if (args is ["mpi", ..])
     return MpiScenarios.Run(args);
+if (args is ["nccl", ..])
+    return NcclScenarios.Run(args);
 if (args is ["stress", ..])
     return StressProgram.Run(args);
 

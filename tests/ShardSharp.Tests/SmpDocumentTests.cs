@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using ShardSharp.Communication;
+using ShardSharp.Precision;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
@@ -20,6 +21,7 @@ public sealed partial class SmpDocumentTests
         ["optimizer"] = typeof(DistributedOptimizer),
         ["output"] = typeof(StepOutput),
         ["ModelParallel"] = typeof(ModelParallel),
+        ["LossScaling"] = typeof(LossScaling),
     };
 
     [Theory]

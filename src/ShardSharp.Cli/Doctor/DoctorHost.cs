@@ -13,6 +13,10 @@ internal sealed record DoctorHost(IReadOnlyDictionary<string, string> Environmen
     /// <summary>The path of a shared library that loads by its name; null where none does.</summary>
     public Func<string, string?> FindLibrary { get; init; } = LoadAndLocate;
 
+    /// <summary>The NCCL library of that name or path, of the system without one, in words; null where there is none.</summary>
+    /// <exception cref="NotSupportedException">It is too old.</exception>
+    public Func<string?, string?> FindNccl { get; init; } = DescribeNccl;
+
     /// <summary>Bytes of a file system and bytes free in it; null where there is none.</summary>
     public Func<string, (long Total, long Free)?> Room { get; init; } = RoomOf;
 
@@ -43,6 +47,18 @@ internal sealed record DoctorHost(IReadOnlyDictionary<string, string> Environmen
         var path = OperatingSystem.IsLinux() ? LoadedLibraries.Find(name) : null;
         NativeLibrary.Free(handle);
         return path ?? name;
+    }
+
+    private static string? DescribeNccl(string? named)
+    {
+        try
+        {
+            return NcclLibrary.Load(NcclLibrary.Candidates(named, [])).Description;
+        }
+        catch (DllNotFoundException)
+        {
+            return null;
+        }
     }
 
     private static (long Total, long Free)? RoomOf(string folder)

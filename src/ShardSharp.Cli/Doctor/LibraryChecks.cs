@@ -1,3 +1,5 @@
+using ShardSharp.Native;
+
 namespace ShardSharp.Cli.Doctor;
 
 /// <summary>Libraries that only some runs need: MPI for many hosts, CUDA and NCCL for GPUs.</summary>
@@ -38,10 +40,23 @@ internal static class LibraryChecks
             yield return Finding.Ok("mpirun", launcher);
         }
 
-        var (driver, nccl) = (host.FindLibrary("libcuda.so.1"), host.FindLibrary("libnccl.so.2"));
+        var driver = host.FindLibrary("libcuda.so.1");
         yield return Finding.Ok("CUDA driver", driver ?? "not installed; only GPUs need it");
-        yield return driver is not null && nccl is null
-            ? Finding.Warning("NCCL", "libnccl.so.2 is not installed, so GPUs cannot communicate directly", "Install libnccl2, or use one rank.")
-            : Finding.Ok("NCCL", nccl ?? "not installed; only GPUs need it");
+        yield return Nccl(host, driver is not null);
+    }
+
+    private static Finding Nccl(DoctorHost host, bool isNeeded)
+    {
+        try
+        {
+            return host.FindNccl(host.Environment.GetValueOrDefault(NcclLibrary.Variable)) is { } found ? Finding.Ok("NCCL", found)
+                : !isNeeded ? Finding.Ok("NCCL", "not installed; only GPUs need it")
+                : Finding.Warning("NCCL", "not installed, so GPUs cannot communicate directly unless the application's libtorch has it built in",
+                    $"Install NVIDIA's NCCL (package libnccl2), or name the library in {NcclLibrary.Variable}.");
+        }
+        catch (NotSupportedException tooOld)
+        {
+            return Finding.Problem("NCCL", tooOld.Message, "Install a newer libnccl2.");
+        }
     }
 }

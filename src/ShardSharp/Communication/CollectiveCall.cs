@@ -13,6 +13,15 @@ namespace ShardSharp.Communication;
 internal readonly record struct CollectiveCall(
     CollectiveKind Kind, ScalarType ElementType, FlatBuffer Input, FlatBuffer Output, ReduceOperation Reduction, int Peer, CallSite Site)
 {
+    /// <summary>The GPU whose memory input and output are; null for memory of the host.</summary>
+    public int? Device { get; init; }
+
+    /// <summary>Where in the order of the caller's work on the GPU the operation was called; null for memory of the host.</summary>
+    public DeviceMark? Mark { get; init; }
+
+    /// <summary>Of a call that is one step of a longer one, the bytes that the ranks agree on for the whole; else 0.</summary>
+    public long WholeBytes { get; init; }
+
     /// <summary>Whether the caller computes meanwhile, so that a core spent on waiting would be missed.</summary>
     public bool InBackground { get; init; }
 

@@ -11,6 +11,9 @@ internal struct CollectiveSignature
     /// <summary>Elements.</summary>
     public long Count;
 
+    /// <summary>Elements that this step moves, where a longer call is done in steps; else 0.</summary>
+    public long Step;
+
     public CollectiveKind Kind;
     public ReduceOperation Reduction;
     public ScalarType ElementType;
@@ -19,7 +22,8 @@ internal struct CollectiveSignature
     public static CollectiveSignature Of(in CollectiveCall call, long sequence) => new()
     {
         Sequence = sequence,
-        Count = call.AgreedBytes / ElementTypes.SizeOf(call.ElementType),
+        Count = (call.WholeBytes > 0 ? call.WholeBytes : call.AgreedBytes) / ElementTypes.SizeOf(call.ElementType),
+        Step = call.WholeBytes > 0 ? call.AgreedBytes / ElementTypes.SizeOf(call.ElementType) : 0,
         Kind = call.Kind,
         Reduction = call.Reduction,
         ElementType = call.ElementType,
@@ -27,10 +31,11 @@ internal struct CollectiveSignature
     };
 
     public readonly bool Matches(in CollectiveSignature other) =>
-        Sequence == other.Sequence && Count == other.Count && Kind == other.Kind && Reduction == other.Reduction
+        Sequence == other.Sequence && Count == other.Count && Step == other.Step && Kind == other.Kind && Reduction == other.Reduction
         && ElementType == other.ElementType && Root == other.Root;
 
-    public override readonly string ToString() => $"#{Sequence} {Describe(Kind, Reduction, ElementType, Count, Root)}";
+    public override readonly string ToString() =>
+        $"#{Sequence} {Describe(Kind, Reduction, ElementType, Count, Root)}{(Step > 0 ? $" in steps of {Step}" : "")}";
 
     /// <summary>A call in words: <c>all_reduce (sum) of 1024 Float32</c>, <c>broadcast from 2 of 3 Int64</c>, <c>barrier</c>.</summary>
     public static string Describe(CollectiveKind kind, ReduceOperation reduction, ScalarType type, long count, int peer)

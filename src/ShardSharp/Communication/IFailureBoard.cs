@@ -11,4 +11,10 @@ internal interface IFailureBoard
 
     /// <summary>Reports a failure to all ranks; only the first one is kept.</summary>
     void Fail(string message);
+
+    /// <summary>Reports that communication between the ranks broke, and has it explained where it can be; only the first failure is kept.</summary>
+    void Break(string message);
+
+    /// <summary>Why a rank will never answer again, in words that follow its number; null while it may.</summary>
+    string? WhyGone(int globalRank);
 }

@@ -19,7 +19,7 @@ public abstract partial class ProcessGroup
     public void AllReduce(ReadOnlySpan<Tensor> tensors, ReduceOperation operation = ReduceOperation.Sum, [CallerFilePath] string file = "",
         [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of(tensors, written: true, outlive: false);
+        using var lease = TensorLease.Of(Devices, tensors, written: true, outlive: false);
         Run(InPlace(CollectiveKind.AllReduce, lease, operation, new CallSite(file, line)));
     }
 
@@ -31,7 +31,7 @@ public abstract partial class ProcessGroup
     public Work AllReduceAsync(ReadOnlySpan<Tensor> tensors, ReduceOperation operation = ReduceOperation.Sum,
         [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        var lease = TensorLease.Of(tensors, written: true, outlive: true);
+        var lease = TensorLease.Of(Devices, tensors, written: true, outlive: true);
         return Start(InPlace(CollectiveKind.AllReduce, lease, operation, new CallSite(file, line)), lease);
     }
 
@@ -79,7 +79,7 @@ public abstract partial class ProcessGroup
     public Work ReduceScatterAsync(Tensor output, ReadOnlySpan<Tensor> inputs, ReduceOperation operation = ReduceOperation.Sum,
         [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        var source = TensorLease.Of(inputs, written: false, outlive: true);
+        var source = TensorLease.Of(Devices, inputs, written: false, outlive: true);
         var target = Lease(output, written: true, outlive: true);
         return Start(Validated(CollectiveKind.ReduceScatter, target, source, operation, NoPeer, new CallSite(file, line)), source, target);
     }
@@ -103,14 +103,18 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="Barrier(string, int)"/>
     public Work BarrierAsync([CallerFilePath] string file = "", [CallerLineNumber] int line = 0) => Start(
         new CollectiveCall(CollectiveKind.Barrier, ScalarType.Byte, default, default, default, NoPeer, new CallSite(file, line)),
-        TensorLease.Of([], written: false, outlive: true));
+        TensorLease.Of(Devices, [], written: false, outlive: true));
 
     private const int NoPeer = -1;
 
     private static CollectiveCall InPlace(CollectiveKind kind, in TensorLease lease, ReduceOperation operation, CallSite site)
     {
         ElementTypes.RequireReducible(lease.ElementType, operation);
-        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site) { Shape = lease.Shape };
+        return new CollectiveCall(kind, lease.ElementType, lease.Memory, lease.Memory, operation, NoPeer, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private void Exchange(CollectiveKind kind, Tensor? output, Tensor? input, ReduceOperation operation, int root, CallSite site)
@@ -127,6 +131,6 @@ public abstract partial class ProcessGroup
         return Start(Validated(kind, target, source, operation, root, site), source, target);
     }
 
-    private static TensorLease Lease(Tensor? tensor, bool written, bool outlive) =>
-        tensor is null ? TensorLease.Of([], written, outlive) : TensorLease.Of([tensor], written, outlive);
+    private TensorLease Lease(Tensor? tensor, bool written, bool outlive) =>
+        tensor is null ? TensorLease.Of(Devices, [], written, outlive) : TensorLease.Of(Devices, [tensor], written, outlive);
 }

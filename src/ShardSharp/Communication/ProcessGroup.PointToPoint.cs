@@ -11,14 +11,14 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public void Send(Tensor tensor, int destination, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of([tensor], written: false, outlive: false);
+        using var lease = TensorLease.Of(Devices, [tensor], written: false, outlive: false);
         Run(SendCall(lease, destination, new CallSite(file, line)));
     }
 
     /// <inheritdoc cref="Send(Tensor, int, string, int)"/>
     public Work SendAsync(Tensor tensor, int destination, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        var lease = TensorLease.Of([tensor], written: false, outlive: true);
+        var lease = TensorLease.Of(Devices, [tensor], written: false, outlive: true);
         return Start(SendCall(lease, destination, new CallSite(file, line)), lease);
     }
 
@@ -29,27 +29,35 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public void Receive(Tensor tensor, int source, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of([tensor], written: true, outlive: false);
+        using var lease = TensorLease.Of(Devices, [tensor], written: true, outlive: false);
         Run(ReceiveCall(lease, source, new CallSite(file, line)));
     }
 
     /// <inheritdoc cref="Receive(Tensor, int, string, int)"/>
     public Work ReceiveAsync(Tensor tensor, int source, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        var lease = TensorLease.Of([tensor], written: true, outlive: true);
+        var lease = TensorLease.Of(Devices, [tensor], written: true, outlive: true);
         return Start(ReceiveCall(lease, source, new CallSite(file, line)), lease);
     }
 
     private CollectiveCall SendCall(in TensorLease lease, int destination, CallSite site)
     {
         RequireOther(destination, nameof(destination));
-        return new CollectiveCall(CollectiveKind.Send, lease.ElementType, lease.Memory, default, default, destination, site) { Shape = lease.Shape };
+        return new CollectiveCall(CollectiveKind.Send, lease.ElementType, lease.Memory, default, default, destination, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private CollectiveCall ReceiveCall(in TensorLease lease, int source, CallSite site)
     {
         RequireOther(source, nameof(source));
-        return new CollectiveCall(CollectiveKind.Receive, lease.ElementType, default, lease.Memory, default, source, site) { Shape = lease.Shape };
+        return new CollectiveCall(CollectiveKind.Receive, lease.ElementType, default, lease.Memory, default, source, site)
+        {
+            Shape = lease.Shape,
+            Device = lease.Device,
+        };
     }
 
     private void RequireOther(int rank, string name)

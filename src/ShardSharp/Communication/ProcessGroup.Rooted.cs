@@ -17,15 +17,15 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="Broadcast(Tensor, int, string, int)"/>
     public void Broadcast(ReadOnlySpan<Tensor> tensors, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of(tensors, written: Rank != root, outlive: false);
-        Run(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)) with { Shape = lease.Shape });
+        using var lease = TensorLease.Of(Devices, tensors, written: Rank != root, outlive: false);
+        Run(BroadcastCall(lease, root, new CallSite(file, line)));
     }
 
     /// <inheritdoc cref="Broadcast(Tensor, int, string, int)"/>
     public Work BroadcastAsync(Tensor tensor, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        var lease = TensorLease.Of([tensor], written: Rank != root, outlive: true);
-        return Start(BroadcastCall(lease.ElementType, lease.Memory, root, new CallSite(file, line)) with { Shape = lease.Shape }, lease);
+        var lease = TensorLease.Of(Devices, [tensor], written: Rank != root, outlive: true);
+        return Start(BroadcastCall(lease, root, new CallSite(file, line)), lease);
     }
 
     /// <summary>Combines the ranks' tensors element by element and leaves the result in the root's tensor.</summary>
@@ -35,7 +35,7 @@ public abstract partial class ProcessGroup
     public void Reduce(Tensor tensor, int root, ReduceOperation operation = ReduceOperation.Sum, [CallerFilePath] string file = "",
         [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of([tensor], written: Rank == root, outlive: false);
+        using var lease = TensorLease.Of(Devices, [tensor], written: Rank == root, outlive: false);
         Run(ReduceCall(lease, root, operation, new CallSite(file, line)));
     }
 
@@ -43,7 +43,7 @@ public abstract partial class ProcessGroup
     public Work ReduceAsync(Tensor tensor, int root, ReduceOperation operation = ReduceOperation.Sum, [CallerFilePath] string file = "",
         [CallerLineNumber] int line = 0)
     {
-        var lease = TensorLease.Of([tensor], written: Rank == root, outlive: true);
+        var lease = TensorLease.Of(Devices, [tensor], written: Rank == root, outlive: true);
         return Start(ReduceCall(lease, root, operation, new CallSite(file, line)), lease);
     }
 
@@ -71,6 +71,9 @@ public abstract partial class ProcessGroup
     public Work ScatterAsync(Tensor output, Tensor? input, int root, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         ExchangeAsync(CollectiveKind.Scatter, output, input, default, root, new CallSite(file, line));
 
+    private CollectiveCall BroadcastCall(in TensorLease lease, int root, CallSite site) =>
+        BroadcastCall(lease.ElementType, lease.Memory, root, site) with { Shape = lease.Shape, Device = lease.Device };
+
     private CollectiveCall BroadcastCall(ScalarType elementType, FlatBuffer memory, int root, CallSite site)
     {
         RequireMember(root, nameof(root));
@@ -86,6 +89,7 @@ public abstract partial class ProcessGroup
             CollectiveKind.Reduce, lease.ElementType, lease.Memory, Rank == root ? lease.Memory : default, operation, root, site)
         {
             Shape = lease.Shape,
+            Device = lease.Device,
         };
     }
 

@@ -14,6 +14,13 @@ public abstract partial class ProcessGroup
         var given = input.Memory.Length > 0 || kind != CollectiveKind.Scatter ? input.ElementType : output.ElementType;
         if (output.Memory.Length > 0 && input.Memory.Length > 0 && input.ElementType != output.ElementType)
             throw new ArgumentException($"{kind}: input is {input.ElementType}, output is {output.ElementType}; they must be the same.");
+        var device = output.IsEmpty ? input.Device : output.Device;
+        if (!input.IsEmpty && input.Device != device)
+        {
+            throw new ArgumentException(
+                $"{kind}: input is on {TensorLease.Place(input.Device)}, output on {TensorLease.Place(device)}; they must be on the same device.");
+        }
+
         var (large, small) = kind switch
         {
             CollectiveKind.AllGather or CollectiveKind.Gather => (output.Memory.Length, input.Memory.Length),
@@ -31,6 +38,7 @@ public abstract partial class ProcessGroup
             holdsAll || kind == CollectiveKind.Scatter ? output.Memory : default, operation, root, site)
         {
             Shape = input.Shape.Tensors > 0 ? input.Shape : output.Shape,
+            Device = device,
         };
     }
 

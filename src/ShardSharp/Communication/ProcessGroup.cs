@@ -10,6 +10,8 @@ namespace ShardSharp.Communication;
 /// <para>A group belongs to one rank and is used from one thread at a time; the <c>...Async</c> operations run in the background, in the
 /// order they were called, and the blocking ones never overtake them. Tensors may have any strides; contiguous ones are communicated in
 /// place. Results are written into the given tensors and are not recorded by autograd.</para>
+/// <para>CUDA tensors are communicated by every backend. Through NCCL, blocking operations block the GPU and not the program, and an error
+/// comes with a later call, with <see cref="Work.Wait"/>, or when the group is left.</para>
 /// </remarks>
 public abstract partial class ProcessGroup : IDisposable
 {
@@ -72,6 +74,7 @@ public abstract partial class ProcessGroup : IDisposable
         WaitForCollectives();
         var group = CreateSubgroup(name, partition, partition.First(part => part.Contains(Rank)), site);
         group._recorder = Recorder;
+        group.Devices = Devices;
         return group;
     }
 
@@ -84,6 +87,8 @@ public abstract partial class ProcessGroup : IDisposable
         _collectives.Dispose();
         foreach (var channel in _channels.Values)
             channel.Dispose();
+        while (_stagings.TryTake(out var staging))
+            staging.Dispose();
         Leave();
         GC.SuppressFinalize(this);
     }
@@ -124,6 +129,27 @@ public abstract partial class ProcessGroup : IDisposable
     private void Run(in CollectiveCall call)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        if (call.Device is { } device)
+            RunOnDevice(call, Devices.Open(device));
+        else
+            RunInTurn(call);
+    }
+
+    private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (call.Device is { } device)
+            return StartOnDevice(call, Devices.Open(device), first, second);
+        return StartInTurn(call, () =>
+        {
+            first.Dispose();
+            second.Dispose();
+        });
+    }
+
+    /// <summary>Runs an operation to its end after those called before it: on the calling thread, if they are done.</summary>
+    private protected virtual void RunInTurn(in CollectiveCall call)
+    {
         var queue = QueueOf(call.Kind, call.Peer);
         if (queue is null || queue.IsIdle)
         {
@@ -131,21 +157,29 @@ public abstract partial class ProcessGroup : IDisposable
             return;
         }
 
-        var (behind, recording) = (call, Recording);
-        queue.Enqueue(() => Execute(behind, recording)).Wait();
+        var behind = call;
+        FollowUp(call.Kind, call.Peer, recording => Execute(behind, recording)).Wait();
     }
 
-    private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
+    /// <summary>Runs an operation in the background after those called before it, then <paramref name="finish"/>, whether it went well or not.</summary>
+    private Work StartInTurn(CollectiveCall call, Action finish) => FollowUp(call.Kind, call.Peer, recording =>
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        var queue = QueueOf(call.Kind, call.Peer) ?? OpenChannel(call.Kind, call.Peer);
-        var recording = Recording;
-        return queue.Enqueue(() =>
+        try
         {
-            using (first)
-            using (second)
-                Execute(call with { InBackground = true }, recording);
-        });
+            Execute(call with { InBackground = true }, recording);
+        }
+        finally
+        {
+            finish();
+        }
+    });
+
+    /// <summary>Does something in the background after the operations of its queue that were called before it.</summary>
+    private protected Work FollowUp(CollectiveKind kind, int peer, Action<GroupRecording> action)
+    {
+        var queue = QueueOf(kind, peer) ?? OpenChannel(kind, peer);
+        var recording = Recording;
+        return queue.Enqueue(() => action(recording));
     }
 
     private unsafe void Execute(in CollectiveCall call, GroupRecording recording)
@@ -154,7 +188,10 @@ public abstract partial class ProcessGroup : IDisposable
         var state = FlightState.Failed;
         try
         {
-            Execute(call with { Sequence = record->Sequence });
+            if (call.Mark is null)
+                Execute(call with { Sequence = record->Sequence });
+            else
+                ExecuteOnDevice(call with { Sequence = record->Sequence });
             state = FlightState.Completed;
         }
         finally

@@ -4,6 +4,7 @@ namespace ShardSharp.Communication;
 /// <remarks>
 /// Elements are combined in rank order, <c>((r0 + r1) + r2) + ...</c>, whatever the order of arrival, so a reduction gives the same bits on
 /// every rank, in every run and on every backend that runs on one host. float16 and bfloat16 accumulate in float32 and round once.
+/// A GPU's tensors that NCCL reduces are combined in its order, and its maximum and minimum may drop NaN.
 /// </remarks>
 public enum ReduceOperation
 {

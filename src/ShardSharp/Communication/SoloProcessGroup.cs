@@ -11,11 +11,31 @@ internal sealed class SoloProcessGroup(string name, int globalRank) : ProcessGro
 
     private protected override unsafe void Execute(in CollectiveCall call)
     {
-        if (call.Output.Length == 0 || call.Output.IsSameMemoryAs(call.Input) || call.Kind == CollectiveKind.Broadcast)
+        if (!Moves(call))
             return;
         foreach (var run in call.Output.Runs(0, call.Output.Length))
             call.Input.Read(run.Offset, run.Address, run.Length);
     }
+
+    private protected override unsafe void ExecuteOnDevice(in CollectiveCall call)
+    {
+        if (!Moves(call))
+            return;
+        var device = call.Mark!.Device;
+        var stream = device.CurrentStream;
+        device.Wait(stream, call.Mark.Event);
+        foreach (var output in call.Output.Runs(0, call.Output.Length))
+        {
+            foreach (var input in call.Input.Runs(output.Offset, output.Length))
+                device.Copy(output.Address + (input.Offset - output.Offset), input.Address, input.Length, stream);
+        }
+
+        device.Record(call.Mark.Event, stream);
+        device.Synchronize(call.Mark.Event);
+    }
+
+    private static bool Moves(in CollectiveCall call) =>
+        call.Output.Length > 0 && call.Kind != CollectiveKind.Broadcast && !call.Output.IsSameMemoryAs(call.Input);
 
     private protected override ProcessGroup CreateSubgroup(
         string name, IReadOnlyList<IReadOnlyList<int>> partition, IReadOnlyList<int> mine, CallSite site) => new SoloProcessGroup(name, GlobalRanks[0]);

@@ -4,18 +4,20 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Communication;
 
-/// <summary>Tensors as memory that communication may read and write: contiguous, on the CPU, alive until the lease ends.</summary>
+/// <summary>Tensors as memory that communication may read and write: contiguous, on one device, alive until the lease ends.</summary>
 internal readonly struct TensorLease : IDisposable
 {
-    private readonly List<(Tensor Original, Tensor Dense)>? _copies;
+    private readonly DenseCopies? _copies;
     private readonly Tensor[] _tensors;
-    private readonly bool _writeBack;
 
-    private TensorLease(Tensor[] tensors, ScalarType type, List<(Tensor, Tensor)>? copies, FlatBuffer memory, bool writeBack) =>
-        (_tensors, ElementType, _copies, Memory, _writeBack) = (tensors, type, copies, memory, writeBack);
+    private TensorLease(Tensor[] tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device) =>
+        (_tensors, ElementType, _copies, Memory, Device) = (tensors, type, copies, memory, device);
 
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
+
+    /// <summary>The GPU that the memory belongs to; null for the host's.</summary>
+    public int? Device { get; }
 
     /// <summary>Their shape.</summary>
     public TensorShape Shape { get; private init; }
@@ -23,53 +25,59 @@ internal readonly struct TensorLease : IDisposable
     /// <summary>Element type of the tensors.</summary>
     public ScalarType ElementType { get; }
 
-    /// <param name="tensors">CPU tensors of one element type, of any strides.</param>
+    /// <summary>Whether there is no tensor at all.</summary>
+    public bool IsEmpty => _tensors.Length == 0;
+
+    /// <param name="devices">Tell which tensors are on a GPU.</param>
+    /// <param name="tensors">Tensors of one element type and on one device, of any strides.</param>
     /// <param name="written">Whether the operation writes to them, so that a strided tensor gets its result copied back.</param>
     /// <param name="outlive">Whether the lease must survive the disposal of the caller's tensors, as background work does.</param>
-    public static unsafe TensorLease Of(ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
+    public static unsafe TensorLease Of(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
     {
         var held = new Tensor[tensors.Length];
         var type = ScalarType.Byte;
-        List<(Tensor, Tensor)>? copies = null;
+        DenseCopies? copies = null;
+        int? device = null;
         var pieces = tensors.Length <= 64 ? stackalloc (nint, long)[tensors.Length] : new (nint, long)[tensors.Length];
         for (var i = 0; i < tensors.Length; i++)
         {
             var facts = TensorMemory.FactsOf(tensors[i]);
-            type = i == 0 ? facts.Type : type;
-            Require(tensors[i], facts, type);
+            var index = devices.IndexOf(tensors[i], facts.Device);
+            (type, device) = i == 0 ? (facts.Type, index) : (type, device);
+            Require(tensors[i], facts, type, index, device);
             var tensor = outlive ? tensors[i].alias().DetachFromDisposeScope() : tensors[i];
             held[i] = tensor;
             if (!facts.IsContiguous)
-            {
-                var dense = tensor.contiguous().DetachFromDisposeScope();
-                (copies ??= []).Add((tensor, dense));
-                tensor = dense;
-            }
-
+                tensor = (copies ??= new DenseCopies(written)).Add(tensor);
             pieces[i] = (TensorMemory.DataPointer(tensor), facts.Elements * ElementTypes.SizeOf(type));
         }
 
         var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, type, copies, memory, written) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
+        return new TensorLease(held, type, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
     }
 
     private bool Outlives { get; init; }
 
-    /// <summary>Copies results back to strided tensors and lets go of everything the lease holds.</summary>
+    /// <summary>Where memory is, in words.</summary>
+    public static string Place(int? device) => device is { } index ? $"cuda:{index}" : "the CPU";
+
+    /// <summary>Whether results are still to be copied back to strided tensors.</summary>
+    public bool NeedsWriteBack => _copies is { IsStale: true };
+
+    /// <summary>Copies results back to strided tensors, once.</summary>
+    public void WriteBack() => _copies?.WriteBack();
+
+    /// <summary>Copies results back to strided tensors, if that is not done, and lets go of everything the lease holds.</summary>
     public void Dispose()
     {
-        foreach (var (original, dense) in _copies ?? [])
-        {
-            if (_writeBack)
-            {
-                using var _ = torch.no_grad();
-                using var target = original.detach();
-                target.copy_(dense);
-            }
+        WriteBack();
+        Release();
+    }
 
-            dense.Dispose();
-        }
-
+    /// <summary>Lets go of everything the lease holds, whatever became of the results.</summary>
+    public void Release()
+    {
+        _copies?.Dispose();
         if (Outlives)
         {
             foreach (var tensor in _tensors)
@@ -79,10 +87,12 @@ internal readonly struct TensorLease : IDisposable
         GC.KeepAlive(_tensors);
     }
 
-    private static void Require(Tensor tensor, in TensorFacts facts, ScalarType elementType)
+    private static void Require(Tensor tensor, in TensorFacts facts, ScalarType elementType, int? device, int? deviceOfFirst)
     {
-        if (facts.Device != DeviceType.CPU)
-            throw new NotSupportedException($"A tensor on {tensor.device} was given; this backend communicates CPU tensors. Use tensor.cpu().");
+        if (device is null && facts.Device != DeviceType.CPU)
+            throw new NotSupportedException($"A tensor on {tensor.device} was given; CPU and CUDA tensors are communicated. Use tensor.cpu().");
+        if (device != deviceOfFirst)
+            throw new ArgumentException($"Tensors of one operation must share a device; found {Place(deviceOfFirst)} and {Place(device)}.");
         if (!facts.IsStrided)
             throw new NotSupportedException("A sparse tensor was given; communication needs dense tensors. Use tensor.to_dense().");
         if (facts.Type != elementType)

@@ -4,6 +4,7 @@ using ShardSharp.Communication;
 using ShardSharp.Communication.Hierarchical;
 using ShardSharp.Communication.Local;
 using ShardSharp.Communication.Mpi;
+using ShardSharp.Communication.Nccl;
 using ShardSharp.Native;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -43,6 +44,7 @@ internal sealed class SessionLauncher
 
     public int Run()
     {
+        RequireSupported();
         if (_cluster is not null)
             return JoinAsRank(_cluster);
         if (Configuration.Ranks == 1)
@@ -60,7 +62,7 @@ internal sealed class SessionLauncher
     {
         PrepareProcess(localRanks: 1);
         return new RankProgram(0, _program, failures: null, binding: null).Run(
-            () => new Session(_loaded, new SoloProcessGroup("world", 0), (0, 1), new Lock(), _site) { RestartCount = _restarts });
+            () => CreateSession(new SoloProcessGroup("world", 0), (0, 1)));
     }
 
     private int RunThreads()
@@ -90,6 +92,8 @@ internal sealed class SessionLauncher
         // Said once here, not by every rank.
         HostPlatform.Current.RequireRankProcesses();
         TorchLibrary.RequireInstalled();
+        if (Configuration.UsesNccl)
+            RankDevice.RequireEnough(Configuration.Ranks);
         var launch = new LocalLaunch
         {
             Command = ProgramCommand.OfThisProcess(),
@@ -115,7 +119,7 @@ internal sealed class SessionLauncher
             return JoinThroughMpi(cluster);
         var world = new SharedMemoryRendezvous(cluster.Job, cluster.WorldSize, _terms).Join(cluster.Rank);
         return new RankProgram(cluster.Rank, _program, world.Roster, binding).Run(
-            () => new Session(_loaded, world.Group, (cluster.LocalRank, cluster.LocalSize), new Lock(), _site) { RestartCount = _restarts });
+            () => CreateSession(world.Group, (cluster.LocalRank, cluster.LocalSize)));
     }
 
     private int JoinThroughMpi(ClusterEnvironment cluster)
@@ -126,8 +130,7 @@ internal sealed class SessionLauncher
         var exitCode = new RankProgram(cluster.Rank, _program, world, binding: null).Run(() =>
         {
             var host = Environment.GetEnvironmentVariable(RankVariables.Host) ?? Environment.MachineName;
-            var group = HostRendezvous.Join(world, host, _site);
-            return new Session(_loaded, group, (cluster.LocalRank, cluster.LocalSize), new Lock(), _site);
+            return CreateSession(HostRendezvous.Join(world, host, _site), (cluster.LocalRank, cluster.LocalSize));
         });
 
         // Where a rank failed the next call does not return.
@@ -135,6 +138,28 @@ internal sealed class SessionLauncher
         Console.Error.Flush();
         world.End(exitCode);
         return exitCode;
+    }
+
+    /// <summary>Makes the session of a rank that is a process of its own, on its GPU where the configuration asks for one.</summary>
+    private Session CreateSession(ProcessGroup world, (int Rank, int Size) place)
+    {
+        if (!Configuration.UsesNccl)
+            return new Session(_loaded, world, place, new Lock(), _site) { RestartCount = _restarts };
+        var device = RankDevice.Open(place.Rank, place.Size);
+        var group = world.Size == 1 ? world : NcclRendezvous.Join(world, device, Configuration.CollectiveTimeout, _site);
+        return new Session(_loaded, group, place, new Lock(), _site, torch.device(DeviceType.CUDA, device.Index)) { RestartCount = _restarts };
+    }
+
+    /// <summary>Refuses what works on the CPU alone so far.</summary>
+    private void RequireSupported()
+    {
+        if (Configuration.UsesNccl && (Configuration.ShardsState || Configuration.DelayedParameterInitialization))
+        {
+            throw new PlatformNotSupportedException(
+                "Sharded data parallelism, optimizer state sharding and delayed parameter initialisation keep parameters in memory of the host "
+                + "so far, and NCCL carries a GPU's. Leave out sharded_data_parallel_degree, shard_optimizer_state and "
+                + "delayed_parameter_initialization, or NCCL.");
+        }
     }
 
     private void RequireProcesses(ClusterEnvironment cluster)

@@ -17,6 +17,9 @@ internal static class RankVariables
     /// <summary>The MPI library to load, by name or path, instead of the one that fits the launcher.</summary>
     public const string MpiLibrary = Native.MpiLibraryNames.Variable;
 
+    /// <summary>The NCCL library to load, by name or path, instead of the system's or libtorch's.</summary>
+    public const string NcclLibrary = Native.NcclLibrary.Variable;
+
     /// <summary>The name of the rank's host, instead of the system's: ranks of different names never share memory.</summary>
     public const string Host = "SHARDSHARP_HOST";
 
@@ -26,6 +29,6 @@ internal static class RankVariables
     /// <summary>All of them: none is configuration.</summary>
     public static IReadOnlySet<string> All { get; } = new HashSet<string>
     {
-        Rank, WorldSize, LocalRank, LocalSize, Job, Launcher, Restart, MpiLibrary, Host,
+        Rank, WorldSize, LocalRank, LocalSize, Job, Launcher, Restart, MpiLibrary, NcclLibrary, Host,
     };
 }

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Communication.Nccl;
 using Xunit;
 using static ShardSharp.Tests.Communication.ConformanceData;
 using static TorchSharp.torch;
@@ -19,6 +20,8 @@ internal static class BackgroundPrograms
         var gathered = zeros(100_000L * ranks);
         works.Add(group.AllGatherAsync(gathered, tensor));
         group.AllReduce(tensor);
+        if (group is NcclProcessGroup)
+            Task.WaitAll(works.Select(work => work.Completion));
         Assert.All(works, work => Assert.True(work.IsCompleted));
         AssertSame(full(100_000L * ranks, ranks - 1f), gathered);
         AssertSame(full(100_000, (float)(ranks * (ranks - 1))), tensor);

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Communication.Nccl;
 using Xunit;
 using static ShardSharp.Tests.Communication.ConformanceData;
 using static TorchSharp.torch;
@@ -59,6 +60,8 @@ internal static class ReductionPrograms
         foreach (var type in (ScalarType[])[ScalarType.Float32, ScalarType.Float64, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64,
             ScalarType.Int32, ScalarType.Int16, ScalarType.Int8, ScalarType.Byte])
         {
+            if (group is NcclProcessGroup && type == ScalarType.Int16)
+                continue;
             foreach (var operation in Enum.GetValues<ReduceOperation>().Where(operation => IsDefined(type, operation)))
             {
                 using var scope = NewDisposeScope();

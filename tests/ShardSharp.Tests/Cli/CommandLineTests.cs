@@ -142,6 +142,15 @@ public sealed class CommandLineTests : IDisposable
         Assert.EndsWith("3 problems.\n", text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Doctor_describes_the_NCCL_library()
+    {
+        Assert.Equal(0, Examine(Healthy() with { FindNccl = name => $"NCCL 2.26.2 ({name ?? "libnccl.so.2"})" }));
+        Assert.Contains("ok       NCCL           NCCL 2.26.2 (libnccl.so.2)", AfterTorch(), StringComparison.Ordinal);
+        Assert.Equal(1, Examine(Healthy() with { FindNccl = _ => throw new NotSupportedException("libnccl.so.2 is NCCL 21003") }));
+        Assert.Contains("problem  NCCL           libnccl.so.2 is NCCL 21003", AfterTorch(), StringComparison.Ordinal);
+    }
+
     private DoctorHost Healthy()
     {
         _environment.TryAdd("SHARDSHARP_SEED", "7");
@@ -149,6 +158,7 @@ public sealed class CommandLineTests : IDisposable
         {
             AvailableCores = 2,
             FindLibrary = name => name == "libmpi.so.40" ? "/usr/lib/libmpi.so.40" : null,
+            FindNccl = _ => null,
             Room = _ => (64 << 20, 64 << 20),
             Read = path => path switch
             {

@@ -49,7 +49,8 @@ public sealed class MemoryTests
             },
             new RankHarnessOptions { SeparateHosts = separateHosts });
 
-        Assert.All(tensors, count => Assert.Equal(tensors[0], count));
+        // One tensor left behind in each step would be a window's number of them; what is under way in the background at the moment is fewer.
+        Assert.All(tensors, count => Assert.InRange(count - tensors[0], 1 - Window, Window - 1));
 
         // A gradient of one layer left behind in each step would be 2 MB in every window. The runtime's own memory grows now and then, such as
         // when it compiles what has become hot.

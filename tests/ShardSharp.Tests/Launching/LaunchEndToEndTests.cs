@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 namespace ShardSharp.Tests.Launching;
 
 /// <summary>What a user sees of <see cref="ModelParallel"/>: real programs on real ranks, which work, fail, are killed or are told to stop.</summary>
@@ -132,7 +133,7 @@ public sealed class LaunchEndToEndTests
     [InlineData("--ranks 0 --set bucket_cap_mb=no", "ranks = 0", "bucket_cap_mb = no")]
     [InlineData("--ranks 2 --set tensor_parallel_degree=2", "tensor_parallel_degree = 2", "not supported yet")]
     [InlineData("--ranks 2 --backend mpi", "backend = mpi needs ranks that an MPI launcher started: mpirun -np 2 ")]
-    [InlineData("--ranks 2 --backend nccl", "backend = nccl", "not supported yet")]
+    [InlineData("--ranks 2 --backend threads --set ddp_dist_backend=nccl", "ddp_dist_backend = nccl", "must be auto with backend = threads")]
     public async Task A_wrong_configuration_is_reported_once_before_any_rank_starts(string options, params string[] words)
     {
         var result = await SessionProcess.RunAsync($"sum {options}");
@@ -140,6 +141,21 @@ public sealed class LaunchEndToEndTests
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
         Assert.All(words, word => Assert.Single(result.ErrorLines, line => line.Contains(word, StringComparison.Ordinal)));
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = Deadline)]
+    public async Task Ranks_with_GPUs_are_refused_once_where_there_is_no_GPU()
+    {
+        Assert.SkipWhen(NativeLibrary.TryLoad("libcuda.so.1", out _), "There is a CUDA driver.");
+        var result = await SessionProcess.RunAsync("sum --ranks 2 --backend nccl");
+        var alone = await SessionProcess.RunAsync("sum --ranks 1 --backend nccl");
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Equal(
+            "NCCL needs a GPU for each rank. There is no CUDA driver (libcuda.so.1). Install the driver of the NVIDIA GPU, or run on the CPU.",
+            Assert.Single(result.ErrorLines));
+        Assert.Equal(1, alone.ExitCode);
+        Assert.Contains("There is no CUDA driver", alone.Error, StringComparison.Ordinal);
     }
 
     [Fact(Timeout = Deadline)]

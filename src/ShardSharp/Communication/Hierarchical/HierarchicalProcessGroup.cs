@@ -39,6 +39,8 @@ internal sealed partial class HierarchicalProcessGroup : ProcessGroup
 
     private int Host => _map.HostOf(Rank);
 
+    internal override IFailureBoard Failures => _all.Failures;
+
     private protected override void Execute(in CollectiveCall call)
     {
         switch (call.Kind)

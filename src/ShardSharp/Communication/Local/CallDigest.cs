@@ -4,7 +4,9 @@ namespace ShardSharp.Communication.Local;
 internal readonly struct CallDigest(ulong what, ulong which)
 {
     private const ulong ProposalBit = 1UL << 63;
+    private const ulong StepsBit = 1UL << 31;
     private const int CountBits = 48;
+
     private readonly ulong _what = what;
     private readonly ulong _which = which;
 
@@ -15,7 +17,10 @@ internal readonly struct CallDigest(ulong what, ulong which)
     {
         var what = (ulong)signature.Count | ((ulong)signature.Kind << CountBits) | ((ulong)signature.Reduction << (CountBits + 4))
             | ((ulong)signature.ElementType << (CountBits + 7));
-        return new CallDigest(what | (proposes ? ProposalBit : 0), (ulong)signature.Sequence << 32 | (uint)signature.Root);
+
+        // Roots begin at -1, none. How long the steps of a call are follows from the call.
+        var which = (ulong)signature.Sequence << 32 | (uint)(signature.Root + 1) | (signature.Step > 0 ? StepsBit : 0);
+        return new CallDigest(what | (proposes ? ProposalBit : 0), which);
     }
 
     /// <summary>Whether the calls are the same; what they propose may differ.</summary>

@@ -35,6 +35,8 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
 
     internal override bool IsWithinProcess => _world.Regions is ThreadMemorySource;
 
+    internal override IFailureBoard Failures => _world.Roster;
+
     private protected override void Execute(in CollectiveCall call)
     {
         switch (call.Kind)

@@ -40,6 +40,8 @@ internal sealed unsafe partial class MpiProcessGroup : ProcessGroup
     /// <summary>Tag of the messages that make up collectives.</summary>
     public int CollectiveTag => _tag;
 
+    internal override IFailureBoard Failures => World;
+
     private protected override void Execute(in CollectiveCall call)
     {
         try

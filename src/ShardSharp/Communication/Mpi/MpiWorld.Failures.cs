@@ -28,7 +28,7 @@ internal sealed partial class MpiWorld
         _notices.Tell(RankStanding.Failed, message);
     }
 
-    /// <summary>Tells all ranks that communication between them broke; the first rank to do so reports where each of them is.</summary>
+    /// <inheritdoc/>
     public void Break(string message)
     {
         // Of the ranks of a host one speaks, while the others stay where they are.
@@ -93,7 +93,8 @@ internal sealed partial class MpiWorld
     private IEnumerable<(int Rank, string? Gone, FlightLog Log)> FlightsHere() =>
         Host?.FlightLogs() ?? [(Communicator.Rank, WhyGone(Communicator.Rank), Group.Recorder.Log)];
 
-    private string? WhyGone(int rank) => _notices.Of(rank) == RankStanding.Finished ? "has finished its program" : Host?.WhyDead(rank);
+    /// <inheritdoc/>
+    public string? WhyGone(int rank) => _notices.Of(rank) == RankStanding.Finished ? "has finished its program" : Host?.WhyDead(rank);
 
     private void ThrowIfHopeless(ref nint request, in PendingWait wait, TimeSpan waited)
     {

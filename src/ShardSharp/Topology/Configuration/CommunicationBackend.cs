@@ -12,6 +12,6 @@ public enum CommunicationBackend
     /// <summary>Processes started by an MPI launcher, on any number of hosts.</summary>
     Mpi,
 
-    /// <summary>Processes with a CUDA device each.</summary>
+    /// <summary>Processes with a GPU each; on several hosts, an MPI launcher starts them.</summary>
     Nccl,
 }

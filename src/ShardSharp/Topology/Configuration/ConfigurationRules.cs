@@ -18,6 +18,10 @@ internal static class ConfigurationRules
         new("fp16",
             c => c.Values is { Float16: true, BFloat16: true } ? "must be false with bf16 = true" : null,
             c => c.Values with { Float16 = false }),
+        new("ddp_dist_backend",
+            c => c.Values is { DataParallelBackend: DataParallelBackend.Nccl, Backend: CommunicationBackend.Threads }
+                ? "must be auto with backend = threads: NCCL needs a process for each GPU" : null,
+            c => c.Values with { DataParallelBackend = DataParallelBackend.Auto }),
         new("reduce_dtype",
             c => c.Values is { ReduceType: not FloatingPointType.Float32, IsMixedPrecision: false } ? $"must be float32 {WithoutMixedPrecision}" : null,
             c => c.Values with { ReduceType = FloatingPointType.Float32 }),

@@ -6,6 +6,6 @@ public enum DataParallelBackend
     /// <summary>The backend of the session.</summary>
     Auto,
 
-    /// <summary>NCCL.</summary>
+    /// <summary>NCCL, for the GPUs' memory, beside the backend of the session.</summary>
     Nccl,
 }

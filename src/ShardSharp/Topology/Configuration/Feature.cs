@@ -18,6 +18,6 @@ internal sealed record Feature(string Name, bool HasLanded)
     public static readonly Feature BFloat16Training = new("bfloat16 training", HasLanded: true);
     public static readonly Feature DelayedInitialization = new("delayed parameter initialisation", HasLanded: true);
     public static readonly Feature MpiBackend = new("the MPI backend", HasLanded: true);
-    public static readonly Feature NcclBackend = new("the NCCL backend", HasLanded: false);
+    public static readonly Feature NcclBackend = new("the NCCL backend", HasLanded: true);
     public static readonly Feature NetworkRendezvous = new("rendezvous over a network port", HasLanded: false);
 }

@@ -11,7 +11,10 @@ public sealed partial record ParallelConfiguration
     /// <value>0 to 65535. Default <c>null</c>.</value>
     public int? DataParallelPort { get; init; }
 
-    /// <summary>What carries data-parallel collectives; auto is the backend of the session.</summary>
+    /// <summary>
+    /// What carries data-parallel collectives; auto is the backend of the session. nccl gives each rank a GPU, whose memory NCCL carries in
+    /// all groups, beside a backend of processes.
+    /// </summary>
     /// <value>Default <c>"auto"</c>.</value>
     public DataParallelBackend DataParallelBackend { get; init; } = DataParallelBackend.Auto;
 

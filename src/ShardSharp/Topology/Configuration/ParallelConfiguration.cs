@@ -19,11 +19,14 @@ public sealed partial record ParallelConfiguration
     public int Ranks { get; init; } = 1;
 
     /// <summary>
-    /// What ranks are and how they communicate: processes that share memory, threads of one process for debugging, or processes that an MPI
-    /// launcher started, on any number of hosts.
+    /// What ranks are and how they communicate: processes that share memory, threads of one process for debugging, processes that an MPI
+    /// launcher started, on any number of hosts, or processes with a GPU each, which communicate through NCCL.
     /// </summary>
     /// <value>Default <c>"shared-memory"</c>.</value>
     public CommunicationBackend Backend { get; init; } = CommunicationBackend.SharedMemory;
+
+    /// <summary>Whether ranks have a GPU each and communicate its memory through NCCL.</summary>
+    internal bool UsesNccl => Backend == CommunicationBackend.Nccl || DataParallelBackend == DataParallelBackend.Nccl;
 
     /// <summary>How many threads libtorch computes with in each rank; null divides the cores of the machine among its ranks.</summary>
     /// <value>Default <c>null</c>.</value>

@@ -25,6 +25,7 @@ public sealed class ConfigurationRulesTests
     [InlineData("""{"ddp": false, "expert_parallel_degree": 2}""", 2, "ddp", "true")]
     [InlineData("""{"ddp": false, "ddp_port": 29500}""", null, "ddp", "true")]
     [InlineData("""{"ddp": false, "ddp_dist_backend": "nccl"}""", null, "ddp", "true")]
+    [InlineData("""{"backend": "threads", "ddp_dist_backend": "nccl"}""", null, "ddp_dist_backend", "\"auto\"")]
     [InlineData("""{"ddp": false, "partitions": 2}""", 4, "ddp", "true")]
     [InlineData("""{"ddp": false, "ranks": 2}""", null, "ddp", "true")]
     [InlineData("""{"tensor_parallel_degree": 2}""", null, "ranks", "2")]
