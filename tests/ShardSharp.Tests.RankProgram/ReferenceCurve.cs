@@ -19,13 +19,6 @@ public sealed class ReferenceCurve(string folder)
     /// <summary>How far a loss or a norm may be from the reference, as a part of it.</summary>
     public double Tolerance { get; init; } = 1e-5;
 
-    /// <summary>
-    /// Clips the gradients of a model after its step and returns the norm they had. A layout whose ranks hold parts of the gradients gives
-    /// its own.
-    /// </summary>
-    public Func<DistributedModel, double, double> Clip { get; init; } =
-        (model, largest) => nn.utils.clip_grad_norm_(model.Parameters, largest);
-
     /// <summary>Trains on the ranks of a session and compares each step with the reference; every rank calls it.</summary>
     /// <param name="session">Ranks that see different samples take equal parts of each batch.</param>
     /// <returns>The global loss of each step, for comparisons between layouts.</returns>
@@ -52,7 +45,7 @@ public sealed class ReferenceCurve(string folder)
                 tokens.narrow(1, 0, tokens.shape[1] - 1), tokens.narrow(1, 1, tokens.shape[1] - 1), LanguageModelLoss.Aligned);
             computed[step] = session.MeanOverDataRanks(output.ReduceMean());
             RequireEqual("loss", step, losses[step], computed[step]);
-            RequireEqual("gradient norm", step, norms[step], Clip(model, LargestNorm));
+            RequireEqual("gradient norm", step, norms[step], optimizer.ClipGradients(LargestNorm));
             optimizer.step();
         }
 

@@ -1,5 +1,6 @@
 using ShardSharp.Testing;
 using ShardSharp.Tests.Launching;
+using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.HuggingFace;
 
@@ -15,6 +16,53 @@ public sealed class ReferenceCurveTests
     {
         var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
         RankHarness.RunSessions(ranks, session => curve.Run(session), options: new RankHarnessOptions { Backend = backend });
+    }
+
+    /// <summary>Every level of sharding, over all ranks and in two groups of copies, on one host and where all gathers are messages.</summary>
+    public static TheoryData<string, int, string, bool> Shardings { get; } = new MatrixTheoryData<string, int, string, bool>(
+        ["gpt2", "llama"], [2, 4], ["state", "gradients", "parameters", "hybrid"], [false, true]);
+
+    [Theory]
+    [MemberData(nameof(Shardings))]
+    public void Sharded_ranks_train_as_transformers_does(string model, int ranks, string layout, bool separateHosts)
+    {
+        var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
+        var configuration = layout switch
+        {
+            "state" => new ParallelConfiguration { ShardOptimizerState = true },
+            "gradients" => new ParallelConfiguration { ShardedDataParallelDegree = ranks, ShardingLevel = ShardingLevel.Gradients },
+            "parameters" => new ParallelConfiguration { ShardedDataParallelDegree = ranks },
+            _ => new ParallelConfiguration { ShardedDataParallelDegree = ranks / 2 },
+        };
+        RankHarness.RunSessions(
+            ranks, session => curve.Run(session), configuration with { ShardedPersistenceThreshold = 100 },
+            new RankHarnessOptions { SeparateHosts = separateHosts });
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Threads_and_shared_memory_give_the_same_bits(int degree)
+    {
+        var curve = new ReferenceCurve(ReferenceModels.PathOf("gpt2"));
+        var runs = Enum.GetValues<RankBackend>().Select(backend =>
+        {
+            IReadOnlyList<double> losses = [];
+            RankHarness.RunSessions(
+                4,
+                session =>
+                {
+                    var computed = curve.Run(session);
+                    if (session.IsFirstRank)
+                        losses = computed;
+                },
+                new ParallelConfiguration { ShardedDataParallelDegree = degree },
+                new RankHarnessOptions { Backend = backend });
+            return losses;
+        }).ToArray();
+
+        Assert.Equal(runs[0], runs[1]);
     }
 
     [Fact]
