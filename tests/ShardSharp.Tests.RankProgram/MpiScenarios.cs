@@ -116,11 +116,12 @@ internal static class MpiScenarios
     private static void Straggle(Session session)
     {
         double[] value = [1];
-        for (var i = 0; i < 60; i++)
+        for (var i = 0; i < 30; i++)
         {
-            // Asleep: the others are not to compete with it for a core, which would make them slow as well.
+            // Asleep, so that the others do not compete with it for a core and become slow as well; and for longer than a busy machine
+            // keeps a rank from its core, many at a time.
             if (session.Rank == 2)
-                SharedWord.Nap(TimeSpan.FromMilliseconds(10));
+                SharedWord.Nap(TimeSpan.FromMilliseconds(60));
             session.Groups.World.AllReduce(value);
         }
 

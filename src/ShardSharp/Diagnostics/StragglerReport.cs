@@ -7,14 +7,17 @@ namespace ShardSharp.Diagnostics;
 /// <remarks>
 /// <para>A straggler is the last to come in 1.5 times as many waits as its fair share (1 / number of ranks), and causes 1.5 times its fair
 /// share of the time waited: one long stop, to load data say, makes none.</para>
-/// <para>An extreme one costs the average other rank at least 10 % of the run, in at least 20 waits; the first rank says so at the end of a run.
-/// Waits of less than some 50 us do not count.</para>
+/// <para>An extreme one costs the average other rank at least 10 % of the run, and 10 s, in at least 20 waits; the first rank says so at the
+/// end of a run. Waits of less than some 50 us do not count.</para>
 /// </remarks>
 public sealed class StragglerReport
 {
     private const double Excess = 1.5;
     private const double ExtremeLoss = 0.1;
     private const long ExtremeTimes = 20;
+
+    /// <summary>In a shorter time any rank of a busy machine may be unlucky, and nobody would look for the reason.</summary>
+    private static readonly TimeSpan ExtremeWait = TimeSpan.FromSeconds(10);
 
     /// <param name="delays">For each rank the <see cref="Stopwatch"/> ticks that others waited for it, and how often.</param>
     /// <param name="elapsed">How long the run has taken so far.</param>
@@ -34,7 +37,8 @@ public sealed class StragglerReport
     public IReadOnlyList<RankDelay> Stragglers { get; }
 
     /// <summary>The stragglers that cost so much that someone should look.</summary>
-    internal IEnumerable<RankDelay> Extreme => Stragglers.Where(rank => rank is { LostFraction: >= ExtremeLoss, Times: >= ExtremeTimes });
+    internal IEnumerable<RankDelay> Extreme => Stragglers.Where(rank =>
+        rank is { LostFraction: >= ExtremeLoss, Times: >= ExtremeTimes } && rank.Waited >= (Ranks.Count - 1) * ExtremeWait);
 
     /// <summary>The stragglers, a line each.</summary>
     public override string ToString() => Stragglers.Count == 0

@@ -44,6 +44,14 @@ public sealed class StragglerReportTests
     }
 
     [Fact]
+    public void A_straggler_of_a_short_run_is_not_extreme()
+    {
+        var report = Report(19, (0, 0), (Seconds(9), 1000));
+        Assert.Single(report.Stragglers);
+        Assert.Empty(report.Extreme);
+    }
+
+    [Fact]
     public void A_run_without_waits_has_no_straggler() => Assert.Empty(Report(0, (0, 0), (0, 0)).Stragglers);
 
     [Theory]

@@ -14,9 +14,6 @@ internal sealed unsafe class FlightExchange(MpiCommunicator communicator)
     /// <summary>The tag that no group and no notice has.</summary>
     private const int Tag = 1;
 
-    /// <summary>Launchers that end a job leave a second between asking its processes and killing them; a report takes some milliseconds.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(600);
-
     private readonly List<nint> _sending = [];
     private readonly Lock _lock = new();
     private IReadOnlyList<NativeBuffer> _mine = [];
@@ -54,9 +51,10 @@ internal sealed unsafe class FlightExchange(MpiCommunicator communicator)
     }
 
     /// <summary>Collects what all ranks offer, this one's own included.</summary>
+    /// <param name="patience">How long ranks may be silent, as it is by now.</param>
     /// <param name="advance">Called between two looks; says whether to go on.</param>
     /// <returns>Whose records came, in rank order; null if it was not to go on.</returns>
-    public IReadOnlyList<RankFlight>? Collect(Func<int, bool> advance)
+    public IReadOnlyList<RankFlight>? Collect(Func<TimeSpan> patience, Func<int, bool> advance)
     {
         var flights = new SortedDictionary<int, RankFlight>();
         foreach (var memory in _mine)
@@ -65,7 +63,7 @@ internal sealed unsafe class FlightExchange(MpiCommunicator communicator)
         var started = Stopwatch.GetTimestamp();
         var receiving = communicator.Receive(incoming.Address, FlightMessage.Bytes, rank: null, Tag);
         var goesOn = true;
-        for (var i = 0; goesOn && flights.Count < communicator.Size && Stopwatch.GetElapsedTime(started) < Patience; i++)
+        for (var i = 0; goesOn && flights.Count < communicator.Size && Stopwatch.GetElapsedTime(started) < patience(); i++)
         {
             while (communicator.Test(ref receiving))
             {

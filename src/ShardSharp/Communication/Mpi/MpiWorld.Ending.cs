@@ -24,6 +24,7 @@ internal sealed partial class MpiWorld
         string? cause = null;
         lock (_listening)
         {
+            _toldToEnd = true;
             if (!_ended.IsSet && !HasFailed)
                 Break(cause = Host?.FirstDead() ?? $"Rank {Communicator.Rank} was told to end (SIGTERM): its launcher ends the job.");
         }

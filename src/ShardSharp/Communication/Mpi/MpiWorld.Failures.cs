@@ -5,11 +5,18 @@ namespace ShardSharp.Communication.Mpi;
 
 internal sealed partial class MpiWorld
 {
+    /// <summary>How long a report waits for silent ranks. It takes some milliseconds, unless the machine is busy.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
+    /// <summary>The same once a rank has gone: launchers that end a job leave a second between asking its processes and killing them.</summary>
+    private static readonly TimeSpan PatienceOfLaunchers = TimeSpan.FromMilliseconds(600);
+
     private readonly Notices _notices;
     private readonly FlightExchange _flights;
     private readonly Lock _speaking = new();
     private bool _hasSpoken;
     private bool _failedFirst;
+    private volatile bool _toldToEnd;
 
     /// <inheritdoc/>
     public string? FirstFailure => _notices.FirstFailure ?? Host?.Roster.FirstFailure;
@@ -77,7 +84,8 @@ internal sealed partial class MpiWorld
 
     private void Report(string cause)
     {
-        var flights = _flights.Collect(turn =>
+        var misses = Enumerable.Range(0, Communicator.Size).Any(rank => WhyGone(rank) is not null);
+        var flights = _flights.Collect(() => misses || _toldToEnd ? PatienceOfLaunchers : Patience, turn =>
         {
             _notices.Receive();
             Pause(turn);
