@@ -4,7 +4,7 @@ using ShardSharp.Launching;
 namespace ShardSharp.Benchmarks;
 
 /// <summary>
-/// <c>figures</c>: the project's two figures of merit for data parallelism and for one rank. What is compared runs in turns, so that a
+/// <c>figures</c>: the project's figures of merit for data parallelism, replicated and sharded, and for one rank. What is compared runs in turns, so that a
 /// machine that others use too slows both; each ratio is the median over the turns.
 /// </summary>
 internal static class FiguresCommand
@@ -13,38 +13,50 @@ internal static class FiguresCommand
     {
         var repetitions = PositiveOption.Create("--repetitions", 3, "Turns.");
         var batch = PositiveOption.Create("--batch", 8, "Sequences per step over all ranks; even.");
-        var command = new Command("figures", "Compares ddp with independent runs, and single with TorchSharp alone. "
+        var figures = new Option<string[]>("--of")
+        {
+            Description = "Which: ddp and sdp against two independent runs of half the batch, single against TorchSharp alone.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => ["ddp", "sdp", "single"],
+        };
+        figures.AcceptOnlyFromAmong("ddp", "sdp", "single");
+        var command = new Command("figures", "Compares ddp and sdp with independent runs, and single with TorchSharp alone. "
             + "Further options are those of train, for all runs alike.")
         {
-            repetitions, batch,
+            repetitions, batch, figures,
         };
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(async (arguments, cancellation) =>
         {
             int turns = arguments.GetValue(repetitions), sequences = arguments.GetValue(batch);
             var rest = arguments.UnmatchedTokens;
-            Console.WriteLine(JsonLine.Of(await DataParallelEfficiency(turns, sequences, rest, cancellation)));
-            Console.WriteLine(JsonLine.Of(await SingleRankOverhead(turns, sequences, rest, cancellation)));
+            foreach (var figure in arguments.GetRequiredValue(figures))
+            {
+                Console.WriteLine(figure == "single"
+                    ? JsonLine.Of(await SingleRankOverhead(turns, sequences, rest, cancellation))
+                    : JsonLine.Of(await DataParallelEfficiency(figure, turns, sequences, rest, cancellation)));
+            }
+
             return ExitCodes.Success;
         });
         return command;
     }
 
-    /// <summary>Two ranks that average gradients, against two runs at the same time that do not know of each other, half the batch each.</summary>
+    /// <summary>Two ranks that train as one, against two runs at the same time that do not know of each other, half the batch each.</summary>
     private static async Task<EfficiencyResult> DataParallelEfficiency(
-        int turns, int batch, IReadOnlyList<string> rest, CancellationToken cancellation)
+        string mode, int turns, int batch, IReadOnlyList<string> rest, CancellationToken cancellation)
     {
         List<double> together = [], apart = [];
         for (var i = 0; i < turns; i++)
         {
-            var ddp = await ChildRun.Train(["--mode", "ddp", "--ranks", "2", "--batch", $"{batch}", .. rest], cancellation);
+            var run = await ChildRun.Train(["--mode", mode, "--ranks", "2", "--batch", $"{batch}", .. rest], cancellation);
             var independent = await Task.WhenAll(Enumerable.Range(0, 2).Select(
                 _ => ChildRun.Train(["--mode", "single", "--batch", $"{batch / 2}", .. rest], cancellation)));
-            together.Add(ddp.TokensPerS);
-            apart.Add(independent.Sum(run => run.TokensPerS));
+            together.Add(run.TokensPerS);
+            apart.Add(independent.Sum(half => half.TokensPerS));
         }
 
-        return new EfficiencyResult("ddp_over_independent", Ratio(together, apart), together, apart);
+        return new EfficiencyResult($"{mode}_over_independent", Ratio(together, apart), together, apart);
     }
 
     private static async Task<OverheadResult> SingleRankOverhead(
@@ -70,7 +82,7 @@ internal static class FiguresCommand
         Median.Of(values.Zip(others, (value, other) => value / other));
 
     private sealed record EfficiencyResult(
-        string Figure, double Ratio, IReadOnlyList<double> DdpTokensPerS, IReadOnlyList<double> IndependentTokensPerS);
+        string Figure, double Ratio, IReadOnlyList<double> TokensPerS, IReadOnlyList<double> IndependentTokensPerS);
 
     private sealed record OverheadResult(
         string Figure,

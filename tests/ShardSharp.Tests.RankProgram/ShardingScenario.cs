@@ -1,13 +1,28 @@
 using ShardSharp;
+using ShardSharp.Tests.HuggingFace;
 using static TorchSharp.torch;
 
-/// <summary>Trains a model on all ranks, sharded as the configuration says, and alone on each; says how far the two came apart.</summary>
+/// <summary>
+/// Trains a model on all ranks, sharded as the configuration says, and alone on each; says how far the two came apart. Then repeats the
+/// trainings of PyTorch in the folders that the program is given.
+/// </summary>
 internal static class ShardingScenario
 {
     private const int Steps = 5;
     private const int Batch = 8;
 
     public static void Play(Session session)
+    {
+        TrainBoth(session);
+        foreach (var folder in session.Arguments.Where(Directory.Exists))
+        {
+            var losses = new ReferenceCurve(folder).Run(session);
+            if (session.IsFirstRank)
+                Console.WriteLine($"bits: {BitConverter.DoubleToInt64Bits(losses[^1])} as transformers with {Path.GetFileName(folder)}");
+        }
+    }
+
+    private static void TrainBoth(Session session)
     {
         using var scope = NewDisposeScope();
         using var alone = Create();

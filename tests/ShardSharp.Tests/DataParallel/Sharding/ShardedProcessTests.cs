@@ -1,10 +1,11 @@
 using System.Text.RegularExpressions;
 using ShardSharp.Tests.Communication.Mpi;
+using ShardSharp.Tests.HuggingFace;
 using ShardSharp.Tests.Launching;
 
 namespace ShardSharp.Tests.DataParallel.Sharding;
 
-/// <summary>Ranks that are processes train as one does, whatever they communicate through, and to the same bits.</summary>
+/// <summary>Ranks that are processes train as one does, and as transformers did, whatever they communicate through, and to the same bits.</summary>
 public sealed partial class ShardedProcessTests
 {
     private const int Deadline = 300_000;
@@ -22,16 +23,20 @@ public sealed partial class ShardedProcessTests
     [MemberData(nameof(Shardings))]
     public async Task Processes_of_a_host_and_of_an_mpi_job_end_with_the_same_bits(string sharding)
     {
-        var threads = await SessionProcess.RunAsync($"shard --ranks {Ranks} --backend threads {sharding}");
-        var processes = await SessionProcess.RunAsync($"shard --ranks {Ranks} {sharding}");
-        var job = await MpiJob.RunAsync("mpirun.openmpi", Ranks, "shard", "all", sharding.Split(' '));
+        var (gpt2, llama) = (ReferenceModels.PathOf("gpt2"), ReferenceModels.PathOf("llama"));
+        var threads = await SessionProcess.RunAsync($"shard {gpt2} {llama} --ranks {Ranks} --backend threads {sharding}");
+        var processes = await SessionProcess.RunAsync($"shard {gpt2} {llama} --ranks {Ranks} {sharding}");
+        var job = await MpiJob.RunAsync("mpirun.openmpi", Ranks, "shard", "all", [gpt2, llama, .. sharding.Split(' ')]);
 
         RequireAgreement(threads.Output + threads.Error);
         RequireAgreement(processes.Output + processes.Error);
         RequireAgreement(job.Output);
-        var bits = Bits.Match(threads.Output).Value;
-        Assert.Equal(bits, Bits.Match(processes.Output).Value);
-        Assert.Equal(bits, Bits.Match(job.Output).Value);
+        var bits = BitsOf(threads.Output);
+        Assert.Equal(3, bits.Length);
+        Assert.Equal(bits, BitsOf(processes.Output));
+        Assert.Equal(bits, BitsOf(job.Output));
+
+        static string[] BitsOf(string output) => [.. Bits.Matches(output).Select(match => match.Value)];
     }
 
     /// <summary>Shards over two hosts, gathered once to each or by every rank for itself; and within hosts, with copies between them.</summary>
