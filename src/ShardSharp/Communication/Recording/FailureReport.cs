@@ -46,6 +46,7 @@ internal sealed class FailureReport(string cause, int reporter, IReadOnlyList<Ra
         var (current, last) = (flight.Current, flight.Entries is [.., var latest] ? latest : null);
         var calls = current is not null ? $"is in {current} for {Seconds(current.StartTimestamp, now)}{Awaited(flight, current)}"
             : last is null ? "has called nothing yet"
+            : last.State == FlightState.Failed ? $"has failed in {last}"
             : $"is in no call for {Seconds(last.EndTimestamp ?? now, now)}; its last was {last}";
         return flight.Gone is null ? calls : $"{flight.Gone}: it {(current is null ? calls : calls.Replace("is in", "was in", StringComparison.Ordinal))}";
     }

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace ShardSharp.Tests.Communication.Mpi;
 
 /// <summary>MPI jobs over two hosts that share neither network nor name, joined by a cable.</summary>
@@ -32,8 +34,9 @@ public sealed class NetworkedHostsTests
         Assert.NotEqual(0, job.ExitCode);
         for (var rank = 0; rank < 4; rank++)
         {
-            Assert.Matches(
-                $@"\| +rank {rank} on {NetworkedHosts.HostNames[rank / 2]} is in #\d+ all_reduce \(sum\) of {rank + 3} Float32 in 'world'", job.Output);
+            // By the time it is asked, a rank may have thrown the error that all of them get.
+            var line = $@"\| +rank {rank} on {NetworkedHosts.HostNames[rank / 2]} (is|has failed) in #\d+ all_reduce \(sum\) of {rank + 3} Float32 in 'world'";
+            Assert.True(Regex.IsMatch(job.Output, line), job.Output);
         }
     }
 }

@@ -113,6 +113,20 @@ public sealed partial class FailureReportTests
     }
 
     [Fact]
+    public void Shows_what_a_rank_threw_in_that_has_left_its_call()
+    {
+        var call = new FlightEntry
+        {
+            Number = 1, Sequence = 3, Operation = "barrier", Group = "world", Elements = 0, ElementType = ScalarType.Byte, Shape = null,
+            CallSite = "Program.cs:12", IsBackground = false, State = FlightState.Failed, StartTimestamp = 0, EndTimestamp = 1,
+        };
+
+        var report = new FailureReport("They differ.", 0, [new RankFlight(0, null, new HashSet<long>([0]), [call])], now: 2).Ranks();
+
+        Assert.Contains("  rank 0 has failed in #3 barrier in 'world' at Program.cs:12\n", report, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Is_not_made_for_a_program_that_throws() => Assert.Empty(Reports(2, RankBackend.Threads, group =>
     {
         if (group.Rank == 1)
