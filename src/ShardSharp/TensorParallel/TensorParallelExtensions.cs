@@ -1,0 +1,28 @@
+using ShardSharp.Communication;
+using ShardSharp.TensorParallel;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>Tensor parallelism for any module, without a session.</summary>
+public static class TensorParallelExtensions
+{
+    /// <summary>
+    /// Spreads a module over ranks, in place: its parameters become this rank's parts, and its layers communicate where they are called through
+    /// <c>call</c>. Every rank calls it.
+    /// </summary>
+    /// <param name="module">The module, whole and with equal parameters on all ranks.</param>
+    /// <param name="plan">Which modules in it are spread, and how.</param>
+    /// <param name="group">The ranks.</param>
+    /// <returns>To be disposed with the module.</returns>
+    /// <exception cref="TensorParallelException">The plan does not fit the module; it says where, and what would work.</exception>
+    public static TensorParallelModule TensorParallelize(this nn.Module module, TensorParallelPlan plan, ProcessGroup group)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(plan);
+        ArgumentNullException.ThrowIfNull(group);
+        var spread = new TensorParallelModule(PlanApplication.Apply(module, plan, group));
+        spread.Activate();
+        return spread;
+    }
+}
