@@ -80,7 +80,7 @@ public sealed partial class Session : IDisposable
     /// </param>
     /// <param name="plan">
     /// Makes the plan by which tensor parallelism spreads the module (<c>tensor_parallel_degree</c>); null takes that of an
-    /// <see cref="ITensorParallelModule"/>.
+    /// <see cref="ITensorParallelModule"/>, and an automatic one for other modules.
     /// </param>
     /// <returns>The model, which owns the module.</returns>
     /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>

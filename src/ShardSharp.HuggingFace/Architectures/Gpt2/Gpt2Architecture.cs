@@ -56,6 +56,10 @@ internal sealed class Gpt2Architecture : Architecture
         {
             ["transformer.wte"] = VocabularyEmbedding(),
             ["transformer.wpe"] = SequenceScatter(),
+            ["transformer.drop"] = SequenceParallel(),
+            ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+            ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+            ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
             ["transformer.h.*.ln_*"] = SequenceParallel(),
             ["transformer.h.*.attn.c_attn"] = FusedColumn(size, settings.Hidden, settings.Hidden, settings.Hidden),
             ["transformer.h.*.attn.c_proj"] = Row(size),

@@ -46,6 +46,10 @@ internal sealed class GptJArchitecture : Architecture
     private static Dictionary<string, TensorParallelStyle> Styles(GptJSettings settings) => new()
     {
         ["transformer.wte"] = VocabularyEmbedding(),
+        ["transformer.drop"] = SequenceParallel(),
+        ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+        ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+        ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
         ["transformer.h.*.ln_1"] = SequenceParallel(),
         ["transformer.h.*.attn.out_proj"] = Row(settings.HeadSize),
         ["transformer.h.*.attn.*_proj"] = Column(headSize: settings.HeadSize),

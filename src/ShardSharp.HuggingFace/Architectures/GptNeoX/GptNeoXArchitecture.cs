@@ -48,6 +48,9 @@ internal sealed class GptNeoXArchitecture : Architecture
     private static Dictionary<string, TensorParallelStyle> Styles(GptNeoXSettings settings) => new()
     {
         ["gpt_neox.embed_in"] = VocabularyEmbedding(),
+        ["gpt_neox.emb_dropout"] = SequenceParallel(),
+        ["gpt_neox.layers.*.attention.attention_dropout"] = SharedParameters(),
+        ["gpt_neox.layers.*.post_*_dropout"] = SequenceParallel(),
         ["gpt_neox.layers.*.*_layernorm"] = SequenceParallel(),
 
         // Query, key and value of a head lie side by side.

@@ -44,6 +44,7 @@ internal abstract class DecoderArchitecture : Architecture
             ["model.layers.*.self_attn.q_proj"] = Column(headSize: settings.HeadSize),
             ["model.layers.*.self_attn.k_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
             ["model.layers.*.self_attn.v_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
+            ["model.layers.*.self_attn.attention_dropout"] = SharedParameters(),
             ["model.layers.*.self_attn.o_proj"] = Row(settings.HeadSize),
             ["model.norm"] = SequenceParallel(),
             ["lm_head"] = Column(gatherOutput: true),
