@@ -67,7 +67,7 @@ internal sealed class GptModel : Module<Tensor, Tensor>
 
     private sealed class Attention : Module<Tensor, Tensor>
     {
-        private readonly int _heads;
+        private readonly long _headSize;
         private readonly Linear _query;
         private readonly Linear _key;
         private readonly Linear _value;
@@ -76,7 +76,7 @@ internal sealed class GptModel : Module<Tensor, Tensor>
         public Attention(GptShape shape)
             : base(nameof(Attention))
         {
-            _heads = shape.Heads;
+            _headSize = shape.Hidden / shape.Heads;
             _query = Linear(shape.Hidden, shape.Hidden);
             _key = Linear(shape.Hidden, shape.Hidden);
             _value = Linear(shape.Hidden, shape.Hidden);
@@ -88,9 +88,9 @@ internal sealed class GptModel : Module<Tensor, Tensor>
         {
             var y = functional.scaled_dot_product_attention(
                 Split(_query.call(x)), Split(_key.call(x)), Split(_value.call(x)), is_casual: true);
-            return _projection.call(y.transpose(1, 2).reshape(x.shape));
+            return _projection.call(y.transpose(1, 2).flatten(2));
         }
 
-        private Tensor Split(Tensor x) => x.view(x.shape[0], x.shape[1], _heads, -1).transpose(1, 2);
+        private Tensor Split(Tensor x) => x.view(x.shape[0], x.shape[1], -1, _headSize).transpose(1, 2);
     }
 }

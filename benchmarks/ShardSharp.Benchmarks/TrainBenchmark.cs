@@ -51,9 +51,9 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
 
     private Tensor Draw(Generator tokens)
     {
-        long share = options.Batch / options.Ranks;
+        long share = options.Batch / options.DataRanks;
         return randint(options.Shape.Vocabulary, [options.Batch, options.Shape.Sequence], ScalarType.Int64, generator: tokens)
-            .narrow(0, rank * share, share);
+            .narrow(0, rank % options.DataRanks * share, share);
     }
 }
 

@@ -11,7 +11,7 @@ internal static class TrainCommand
     {
         var mode = new Option<TrainMode>("--mode")
         {
-            Description = "plain (TorchSharp alone), single, ddp, sdp or oss.",
+            Description = "plain (TorchSharp alone), single, ddp, sdp, oss or tp.",
             DefaultValueFactory = _ => TrainMode.Single,
         };
         var dtype = new Option<string>("--dtype") { Description = "Number type.", DefaultValueFactory = _ => "float32" };
@@ -29,9 +29,12 @@ internal static class TrainCommand
         var warmup = PositiveOption.Create("--warmup", 3, "Steps before those.", least: 0);
         var seed = PositiveOption.Create("--seed", 1234, "Seed of parameters and tokens.", least: 0);
 
+        var sequenceParallel = new Option<bool>("--sequence-parallel") { Description = "Whether tensor-parallel ranks divide activations along the sequence too." };
+
         var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
         {
             mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
+            sequenceParallel,
         };
         command.SetAction(arguments =>
         {
@@ -39,7 +42,7 @@ internal static class TrainCommand
             var shape = new GptShape(Value(vocabulary), Value(sequence), Value(hidden), Value(heads), Value(layers));
             return Run(new TrainOptions(
                 arguments.GetValue(mode), Value(ranks), Value(threads), shape, Value(batch), Value(microbatches), Value(steps), Value(warmup),
-                Value(seed)));
+                Value(seed), arguments.GetValue(sequenceParallel)));
         });
         return command;
     }
@@ -67,6 +70,8 @@ internal static class TrainCommand
             Seed = options.Seed,
             ShardedDataParallelDegree = options.Mode == TrainMode.Sdp ? options.Ranks : 1,
             ShardOptimizerState = options.Mode == TrainMode.Oss,
+            TensorParallelDegree = options.Mode == TrainMode.Tp ? options.Ranks : 1,
+            PrescaledBatch = options.Mode == TrainMode.Tp,
         };
         return RankRun.Launch(configuration, session =>
         {

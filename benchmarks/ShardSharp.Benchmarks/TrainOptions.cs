@@ -10,17 +10,26 @@ namespace ShardSharp.Benchmarks;
 /// <param name="Steps">Steps to time.</param>
 /// <param name="Warmup">Steps before those.</param>
 /// <param name="Seed">Seed of parameters and tokens.</param>
+/// <param name="SequenceParallel">Whether tensor-parallel ranks divide activations along the sequence too.</param>
 internal sealed record TrainOptions(
-    TrainMode Mode, int Ranks, int Threads, GptShape Shape, int Batch, int Microbatches, int Steps, int Warmup, int Seed)
+    TrainMode Mode, int Ranks, int Threads, GptShape Shape, int Batch, int Microbatches, int Steps, int Warmup, int Seed,
+    bool SequenceParallel = false)
 {
+    /// <summary>Ranks that take different samples.</summary>
+    public int DataRanks => Mode == TrainMode.Tp ? 1 : Ranks;
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
         if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
-            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp or oss.";
-        if (Batch % (Ranks * Microbatches) != 0)
-            yield return $"--batch is {Batch}, which {Ranks} ranks cannot share out equally in {Microbatches} microbatches each. "
-                + $"It works with a multiple of {Ranks * Microbatches}.";
+            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp, oss or tp.";
+        if (Batch % (DataRanks * Microbatches) != 0)
+            yield return $"--batch is {Batch}, which {DataRanks} ranks cannot share out equally in {Microbatches} microbatches each. "
+                + $"It works with a multiple of {DataRanks * Microbatches}.";
+        if (Mode == TrainMode.Tp && Shape.Heads % Ranks != 0)
+            yield return $"--heads is {Shape.Heads}, which {Ranks} tensor-parallel ranks cannot share. It works with a multiple of {Ranks}.";
+        if (SequenceParallel && Mode != TrainMode.Tp)
+            yield return "--sequence-parallel is for --mode tp.";
         if (Shape.Hidden % Shape.Heads != 0)
             yield return $"--hidden is {Shape.Hidden}, which {Shape.Heads} heads do not divide. It works with a multiple of {Shape.Heads}.";
     }
@@ -43,4 +52,7 @@ internal enum TrainMode
 
     /// <summary>Optimizer state sharding.</summary>
     Oss,
+
+    /// <summary>Tensor parallelism over all ranks.</summary>
+    Tp,
 }

@@ -12,7 +12,7 @@ namespace ShardSharp.HuggingFace;
 /// Every token of the input is attended to: there is no attention mask. Sequences shorter than others are padded at their end, with labels
 /// of <see cref="LanguageModelLoss.Ignored"/>, which is exact for causal models.
 /// </remarks>
-public sealed class LanguageModel : nn.Module<Tensor, Tensor>
+public sealed class LanguageModel : nn.Module<Tensor, Tensor>, ITensorParallelModule
 {
     private readonly JsonObject _configuration;
     private readonly IReadOnlyList<IDisposable> _owned;
@@ -21,6 +21,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor>
         : base(architecture.ClassName)
     {
         (Architecture, _configuration, Parts, _owned) = (architecture, configuration, tree.Parts, tree.Owned);
+        TensorParallelPlan = new TensorParallelPlan(tree.Styles);
         foreach (var (name, child) in tree.Children)
             register_module(name, child);
     }
@@ -36,6 +37,12 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>The model's <c>config.json</c>, as it was loaded; a copy.</summary>
     public JsonObject Configuration => (JsonObject)_configuration.DeepClone();
+
+    /// <summary>
+    /// How the model is spread over tensor-parallel ranks: heads of attention, the width of feed-forward networks, and the vocabulary. Heads of
+    /// keys and values that are fewer than the ranks are held by several.
+    /// </summary>
+    public TensorParallelPlan TensorParallelPlan { get; }
 
     internal Architecture Architecture { get; }
 

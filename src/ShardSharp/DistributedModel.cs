@@ -2,6 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
+using ShardSharp.Modules;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
@@ -17,7 +18,7 @@ namespace ShardSharp;
 /// the same parameters, as if one rank had seen the whole batch. Parameters may be frozen and thawed between steps, the same on
 /// all ranks, but must not be added or replaced later.
 /// </remarks>
-public abstract class DistributedModel : IDisposable
+public abstract partial class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
@@ -26,9 +27,10 @@ public abstract class DistributedModel : IDisposable
     private int _holds;
 
     private protected DistributedModel(
-        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor)
     {
         (Root, Configuration) = (module, configuration);
+        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? new ParameterLayouts(), groups.Tensor);
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
@@ -39,6 +41,7 @@ public abstract class DistributedModel : IDisposable
             ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
                 module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
+        tensor?.Activate();
     }
 
     private protected nn.Module Root { get; }
@@ -84,6 +87,7 @@ public abstract class DistributedModel : IDisposable
     public void Dispose()
     {
         IsDisposed = true;
+        TensorParallelism?.Dispose();
         _casts?.Dispose();
         _engine.Dispose();
         Root.Dispose();
@@ -162,6 +166,7 @@ public abstract class DistributedModel : IDisposable
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
             _engine.Arm(last, lossScale);
             scaled.backward();
+            TensorRanks?.ThrowDeferred();
             _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
@@ -206,7 +211,7 @@ public abstract class DistributedModel : IDisposable
         {
             return compute();
         }
-        catch (Exception failure) when (_engine.Explain(failure) is { } explained)
+        catch (Exception failure) when ((_engine.Explain(failure) ?? TensorParallelism?.Explain(failure)) is { } explained)
         {
             throw explained;
         }

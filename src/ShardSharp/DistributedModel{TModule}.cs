@@ -9,8 +9,9 @@ namespace ShardSharp;
 public sealed class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
-    internal DistributedModel(TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
-        : base(module, configuration, groups, isUnit) => Module = module;
+    internal DistributedModel(
+        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor)
+        : base(module, configuration, groups, isUnit, tensor) => Module = module;
 
     /// <summary>The model as its author wrote it, for evaluation, generation and inspection.</summary>
     public TModule Module { get; }

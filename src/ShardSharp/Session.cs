@@ -78,19 +78,25 @@ public sealed partial class Session : IDisposable
     /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
     /// transformer, and the modules beside them.
     /// </param>
+    /// <param name="plan">
+    /// Makes the plan by which tensor parallelism spreads the module (<c>tensor_parallel_degree</c>); null takes that of an
+    /// <see cref="ITensorParallelModule"/>, and an automatic one for other modules.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
     /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
-    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create, Func<string, bool>? isUnit = null)
+    /// <exception cref="TensorParallelException">The plan does not fit the module; it says where, and what would work.</exception>
+    public DistributedModel<TModule> DistributedModel<TModule>(
+        Func<TModule> create, Func<string, bool>? isUnit = null, Func<TModule, TensorParallelPlan>? plan = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
-            return Distribute(OnDevice(Build(create)), isUnit);
+            return Distribute(OnDevice(Build(create)), isUnit, plan);
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
-        var model = Distribute(module, isUnit);
+        var model = Distribute(module, isUnit, plan);
         delayed.MoveToMemory();
         return model;
     }
@@ -149,10 +155,10 @@ public sealed partial class Session : IDisposable
         Console.WriteLine(line);
     }
 
-    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit)
+    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, Func<TModule, TensorParallelPlan>? plan)
         where TModule : nn.Module
     {
-        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit)
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, TensorParallelize(module, plan))
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };

@@ -19,13 +19,16 @@ public sealed class ReferenceCurve(string folder)
     /// <summary>How far a loss or a norm may be from the reference, as a part of it.</summary>
     public double Tolerance { get; init; } = 1e-5;
 
+    /// <summary>By which plan the model is spread over tensor-parallel ranks; the model's own if null.</summary>
+    public Func<LanguageModel, TensorParallelPlan>? Plan { get; init; }
+
     /// <summary>Trains on the ranks of a session and compares each step with the reference; every rank calls it.</summary>
     /// <param name="session">Ranks that see different samples take equal parts of each batch.</param>
     /// <returns>The global loss of each step, for comparisons between layouts.</returns>
     public IReadOnlyList<double> Run(Session session)
     {
         using var scope = NewDisposeScope();
-        using var model = session.DistributedModel(() => HuggingFaceModel.Load(folder));
+        using var model = session.DistributedModel(() => HuggingFaceModel.Load(folder), plan: Plan);
         using var optimizer = session.DistributedOptimizer(
             model, parameters => optim.AdamW(parameters, lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1));
         model.Train();
@@ -42,7 +45,8 @@ public sealed class ReferenceCurve(string folder)
             var tokens = PartOf(batches[step], session);
             optimizer.zero_grad();
             using var output = model.Step(
-                tokens.narrow(1, 0, tokens.shape[1] - 1), tokens.narrow(1, 1, tokens.shape[1] - 1), LanguageModelLoss.Aligned);
+                tokens.narrow(1, 0, tokens.shape[1] - 1), tokens.narrow(1, 1, tokens.shape[1] - 1),
+                model.TensorParallelism is null ? LanguageModelLoss.Aligned : (logits, labels) => model.CrossEntropy(logits, labels));
             computed[step] = session.MeanOverDataRanks(output.ReduceMean());
             RequireEqual("loss", step, losses[step], computed[step]);
             RequireEqual("gradient norm", step, norms[step], optimizer.ClipGradients(LargestNorm));
@@ -57,7 +61,7 @@ public sealed class ReferenceCurve(string folder)
     /// <summary>The rows of a batch that a rank trains on.</summary>
     private static Tensor PartOf(Tensor batch, Session session)
     {
-        var ranks = session.Groups.Data;
+        var ranks = session.Groups.ReducedData;
         Assert.True(batch.shape[0] % ranks.Size == 0, $"{ranks.Size} ranks cannot share a batch of {batch.shape[0]} equally.");
         var rows = batch.shape[0] / ranks.Size;
         return batch.narrow(0, ranks.Rank * rows, rows);

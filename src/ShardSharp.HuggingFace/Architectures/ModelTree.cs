@@ -8,6 +8,9 @@ namespace ShardSharp.HuggingFace.Architectures;
 internal sealed record ModelTree(
     IReadOnlyList<nn.Module<Tensor, Tensor>> Parts, IReadOnlyList<(string Name, nn.Module Module)> Children)
 {
+    /// <summary>How modules are spread over tensor-parallel ranks, by patterns for their names.</summary>
+    public required IReadOnlyDictionary<string, TensorParallelStyle> Styles { get; init; }
+
     /// <summary>What goes when the model goes, besides its modules.</summary>
     public IReadOnlyList<IDisposable> Owned { get; init; } = [];
 }

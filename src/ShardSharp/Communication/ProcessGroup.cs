@@ -129,6 +129,7 @@ public abstract partial class ProcessGroup : IDisposable
     private void Run(in CollectiveCall call)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        ThrowDeferred();
         if (call.Device is { } device)
             RunOnDevice(call, Devices.Open(device));
         else
@@ -138,6 +139,7 @@ public abstract partial class ProcessGroup : IDisposable
     private Work Start(CollectiveCall call, TensorLease first, TensorLease second = default)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        ThrowDeferred();
         if (call.Device is { } device)
             return StartOnDevice(call, Devices.Open(device), first, second);
         return StartInTurn(call, () =>

@@ -28,6 +28,8 @@ internal sealed class BertArchitecture : EncoderArchitecture
     public override IReadOnlyList<string> StoredNames(string parameter) =>
         parameter == DecoderBias ? [HeadBias, DecoderBias] : base.StoredNames(parameter);
 
+    protected override string HeadPattern => "cls.predictions.transform.*";
+
     protected override EncoderSettings ReadSettings(ConfigurationReader configuration) =>
         EncoderSettings.Read(configuration, vocabulary: 30522, padding: 0);
 

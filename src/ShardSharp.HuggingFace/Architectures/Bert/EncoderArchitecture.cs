@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
 using TorchSharp.Modules;
+using static ShardSharp.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Bert;
@@ -32,8 +33,31 @@ internal abstract class EncoderArchitecture : Architecture
         var encoder = new ModuleGroup(("layer", new ModuleList<EncoderLayer>(layers)));
         return new ModelTree(
             [embedding, .. layers, head],
-            [(Prefix[..^1], new ModuleGroup(("embeddings", embedding), ("encoder", encoder))), ChildOf(head)]);
+            [(Prefix[..^1], new ModuleGroup(("embeddings", embedding), ("encoder", encoder))), ChildOf(head)])
+        {
+            Styles = Styles(settings),
+        };
     }
+
+    private Dictionary<string, TensorParallelStyle> Styles(EncoderSettings settings) => new()
+    {
+        [$"{Prefix}embeddings.word_embeddings"] = VocabularyEmbedding(),
+        [$"{Prefix}embeddings.*_embeddings"] = SequenceScatter(),
+        [$"{Prefix}embeddings.LayerNorm"] = SequenceParallel(),
+        [$"{Prefix}embeddings.dropout"] = SequenceParallel(),
+        [$"{Prefix}encoder.layer.*.attention.self.dropout"] = SharedParameters(),
+        [$"{Prefix}encoder.layer.**output.dropout"] = SequenceParallel(),
+        [$"{Prefix}encoder.layer.*.attention.self.*"] = Column(headSize: settings.HeadSize),
+        [$"{Prefix}encoder.layer.*.attention.output.dense"] = Row(settings.HeadSize),
+        [$"{Prefix}encoder.layer.*.intermediate.dense"] = Column(),
+        [$"{Prefix}encoder.layer.*.output.dense"] = Row(),
+        [$"{Prefix}encoder.layer.**LayerNorm"] = SequenceParallel(),
+        ["**.decoder"] = Column(gatherOutput: true),
+        [HeadPattern] = SequenceParallel(),
+    };
+
+    /// <summary>A pattern for the names of the modules of the head that treat positions alone.</summary>
+    protected abstract string HeadPattern { get; }
 
     /// <summary>Reads the configuration.</summary>
     protected abstract EncoderSettings ReadSettings(ConfigurationReader configuration);

@@ -27,6 +27,8 @@ internal sealed class RobertaArchitecture : EncoderArchitecture
     public override IReadOnlyList<string> StoredNames(string parameter) =>
         parameter == DecoderBias ? [HeadBias, DecoderBias] : base.StoredNames(parameter);
 
+    protected override string HeadPattern => "lm_head.*";
+
     protected override EncoderSettings ReadSettings(ConfigurationReader configuration)
     {
         var settings = EncoderSettings.Read(configuration, vocabulary: 50265, padding: 1);

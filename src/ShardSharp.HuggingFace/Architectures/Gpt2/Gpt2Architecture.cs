@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
 using TorchSharp.Modules;
+using static ShardSharp.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Gpt2;
@@ -42,6 +43,30 @@ internal sealed class Gpt2Architecture : Architecture
                 ("transformer", new ModuleGroup(
                     ("wte", tokens), ("wpe", positions), ("drop", dropout), ("h", new ModuleList<Gpt2Block>(blocks)), ("ln_f", norm))),
                 ("lm_head", head),
-            ]);
+            ])
+        {
+            Styles = Styles(settings),
+        };
+    }
+
+    private static Dictionary<string, TensorParallelStyle> Styles(Gpt2Settings settings)
+    {
+        long size = settings.Hidden / settings.Heads;
+        return new()
+        {
+            ["transformer.wte"] = VocabularyEmbedding(),
+            ["transformer.wpe"] = SequenceScatter(),
+            ["transformer.drop"] = SequenceParallel(),
+            ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+            ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+            ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
+            ["transformer.h.*.ln_*"] = SequenceParallel(),
+            ["transformer.h.*.attn.c_attn"] = FusedColumn(size, settings.Hidden, settings.Hidden, settings.Hidden),
+            ["transformer.h.*.attn.c_proj"] = Row(size),
+            ["transformer.h.*.mlp.c_fc"] = Column(),
+            ["transformer.h.*.mlp.c_proj"] = Row(),
+            ["transformer.ln_f"] = SequenceParallel(),
+            ["lm_head"] = Column(gatherOutput: true),
+        };
     }
 }

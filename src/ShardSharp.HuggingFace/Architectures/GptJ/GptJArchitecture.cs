@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
 using TorchSharp.Modules;
+using static ShardSharp.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.GptJ;
@@ -38,6 +39,23 @@ internal sealed class GptJArchitecture : Architecture
             ])
         {
             Owned = [rotary],
+            Styles = Styles(settings),
         };
     }
+
+    private static Dictionary<string, TensorParallelStyle> Styles(GptJSettings settings) => new()
+    {
+        ["transformer.wte"] = VocabularyEmbedding(),
+        ["transformer.drop"] = SequenceParallel(),
+        ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+        ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+        ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
+        ["transformer.h.*.ln_1"] = SequenceParallel(),
+        ["transformer.h.*.attn.out_proj"] = Row(settings.HeadSize),
+        ["transformer.h.*.attn.*_proj"] = Column(headSize: settings.HeadSize),
+        ["transformer.h.*.mlp.fc_in"] = Column(),
+        ["transformer.h.*.mlp.fc_out"] = Row(),
+        ["transformer.ln_f"] = SequenceParallel(),
+        ["lm_head"] = Column(gatherOutput: true),
+    };
 }

@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
 using TorchSharp.Modules;
+using static ShardSharp.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.GptNeoX;
@@ -40,6 +41,24 @@ internal sealed class GptNeoXArchitecture : Architecture
             ])
         {
             Owned = [rotary],
+            Styles = Styles(settings),
         };
     }
+
+    private static Dictionary<string, TensorParallelStyle> Styles(GptNeoXSettings settings) => new()
+    {
+        ["gpt_neox.embed_in"] = VocabularyEmbedding(),
+        ["gpt_neox.emb_dropout"] = SequenceParallel(),
+        ["gpt_neox.layers.*.attention.attention_dropout"] = SharedParameters(),
+        ["gpt_neox.layers.*.post_*_dropout"] = SequenceParallel(),
+        ["gpt_neox.layers.*.*_layernorm"] = SequenceParallel(),
+
+        // Query, key and value of a head lie side by side.
+        ["gpt_neox.layers.*.attention.query_key_value"] = Column(headSize: 3 * settings.HeadSize),
+        ["gpt_neox.layers.*.attention.dense"] = Row(settings.HeadSize),
+        ["gpt_neox.layers.*.mlp.dense_h_to_4h"] = Column(),
+        ["gpt_neox.layers.*.mlp.dense_4h_to_h"] = Row(),
+        ["gpt_neox.final_layer_norm"] = SequenceParallel(),
+        ["embed_out"] = Column(gatherOutput: true),
+    };
 }

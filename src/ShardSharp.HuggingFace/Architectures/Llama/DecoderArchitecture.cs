@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
 using TorchSharp.Modules;
+using static ShardSharp.TensorParallelStyle;
 
 namespace ShardSharp.HuggingFace.Architectures.Llama;
 
@@ -30,7 +31,31 @@ internal abstract class DecoderArchitecture : Architecture
             ])
         {
             Owned = [rotary],
+            Styles = Styles(settings),
         };
+    }
+
+    private static Dictionary<string, TensorParallelStyle> Styles(DecoderSettings settings)
+    {
+        var styles = new Dictionary<string, TensorParallelStyle>
+        {
+            ["model.embed_tokens"] = VocabularyEmbedding(),
+            ["model.layers.*.*_layernorm"] = SequenceParallel(),
+            ["model.layers.*.self_attn.q_proj"] = Column(headSize: settings.HeadSize),
+            ["model.layers.*.self_attn.k_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
+            ["model.layers.*.self_attn.v_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
+            ["model.layers.*.self_attn.attention_dropout"] = SharedParameters(),
+            ["model.layers.*.self_attn.o_proj"] = Row(settings.HeadSize),
+            ["model.norm"] = SequenceParallel(),
+            ["lm_head"] = Column(gatherOutput: true),
+        };
+
+        // A norm of heads sees those of one rank.
+        if (settings.HasQueryKeyNorm)
+            styles["model.layers.*.self_attn.*_norm"] = SharedParameters();
+        foreach (var (pattern, style) in settings.FeedForwardStyles)
+            styles[$"model.layers.*.mlp.{pattern}"] = style;
+        return styles;
     }
 
     /// <summary>Reads the configuration of this relative.</summary>

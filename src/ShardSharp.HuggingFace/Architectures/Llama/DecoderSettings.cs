@@ -1,5 +1,6 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using static ShardSharp.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Llama;
@@ -55,6 +56,12 @@ internal sealed record DecoderSettings
     /// <summary>Makes the feed-forward network of a layer.</summary>
     public Func<DecoderSettings, ModuleFactory, nn.Module<Tensor, Tensor>> CreateFeedForward { get; init; } =
         (settings, factory) => new GatedFeedForward(settings, factory);
+
+    /// <summary>How the modules of a feed-forward network are spread over tensor-parallel ranks, by patterns for their names in it.</summary>
+    public IReadOnlyDictionary<string, TensorParallelStyle> FeedForwardStyles { get; init; } = new Dictionary<string, TensorParallelStyle>
+    {
+        ["gate_proj"] = Column(), ["up_proj"] = Column(), ["down_proj"] = Row(),
+    };
 
     /// <summary>Reads what the configurations of all of Llama's relatives have in common.</summary>
     /// <param name="configuration">The configuration.</param>

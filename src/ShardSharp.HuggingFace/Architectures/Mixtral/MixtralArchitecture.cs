@@ -1,5 +1,6 @@
 using ShardSharp.HuggingFace.Architectures.Llama;
 using ShardSharp.HuggingFace.Configuration;
+using static ShardSharp.TensorParallelStyle;
 
 namespace ShardSharp.HuggingFace.Architectures.Mixtral;
 
@@ -30,6 +31,10 @@ internal sealed class MixtralArchitecture : DecoderArchitecture
         {
             Window = _ => window,
             CreateFeedForward = (settings, factory) => new ExpertMixture(experts, chosen, settings, factory),
+            FeedForwardStyles = new Dictionary<string, TensorParallelStyle>
+            {
+                ["gate"] = SequenceParallel(), ["experts.*.w1"] = Column(), ["experts.*.w3"] = Column(), ["experts.*.w2"] = Row(),
+            },
         };
     }
 }

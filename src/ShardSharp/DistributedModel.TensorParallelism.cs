@@ -1,0 +1,32 @@
+using ShardSharp.Communication;
+using ShardSharp.Modules;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+public abstract partial class DistributedModel
+{
+    private readonly ProcessGroup _tensorRanks;
+
+    /// <summary>How the model is spread over tensor-parallel ranks; null where it is not.</summary>
+    public TensorParallelModule? TensorParallelism { get; }
+
+    /// <summary>Which part of each parameter of the whole model this rank's is, by its name in the model.</summary>
+    internal ParameterLayouts Layouts { get; }
+
+    /// <summary>Mean cross-entropy in nats, in float32, of the logits that the model returns, on any layout of ranks.</summary>
+    /// <param name="logits">[.., vocabulary], or this rank's part where the plan of tensor parallelism keeps logits divided.</param>
+    /// <param name="labels">[..] of int64.</param>
+    /// <param name="options">Which labels do not count, and what is added to the loss; the defaults if null.</param>
+    /// <returns>The mean over the labels that count; NaN if none does.</returns>
+    public Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options = null) =>
+        TensorParallelism?.CrossEntropy(logits, labels, options) ?? VocabularyParallelLoss.CrossEntropy(logits, labels, group: null, options: options);
+
+    /// <summary>The ranks besides <see cref="Shards"/> among which gradients are divided; null where each rank has all.</summary>
+    internal ProcessGroup? TensorRanks => _tensorRanks.Size > 1 ? _tensorRanks : null;
+
+    /// <summary>On how many tensor-parallel ranks the elements of a parameter are, each of which has the same gradient.</summary>
+    internal int HoldersOf(string name, Parameter parameter) =>
+        Layouts.Of(name, parameter) is { IsWhole: false } divided ? divided.Copies : _tensorRanks.Size;
+}

@@ -1,0 +1,24 @@
+using ShardSharp.Communication;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Communication;
+
+/// <summary>What the functions that communicate in forward or backward have in common.</summary>
+internal static class RankFunction
+{
+    /// <summary>Under which names a function's context keeps them.</summary>
+    public const string Group = "group", Dimension = "dimension", Total = "total", Alike = "alike";
+
+    /// <summary>Whether autograd has to know of a function of this tensor.</summary>
+    public static bool IsRecorded(Tensor tensor) => tensor.requires_grad && is_grad_enabled();
+
+    /// <summary>
+    /// Computes a gradient by communicating. After a failure backward goes on with zeros, without communicating, and the group throws what
+    /// happened when backward is over.
+    /// </summary>
+    public static Tensor Gradient(ProcessGroup group, Func<Tensor> compute, Func<Tensor> zeros)
+    {
+        Tensor? gradient = null;
+        return group.TryRun(() => gradient = compute()) ? gradient! : zeros();
+    }
+}

@@ -1,0 +1,46 @@
+using ShardSharp.Communication;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Communication;
+
+/// <summary>
+/// Parts of a sum that the ranks have computed become the sum, of which each rank keeps its part along a dimension. Backward gathers the
+/// gradients of all parts on every rank.
+/// </summary>
+internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceScatterAlong>
+{
+    public override string Name => nameof(ReduceScatterAlong);
+
+    /// <param name="tensor">This rank's part of the sum [.., length, ..], of the same shape on all ranks.</param>
+    /// <param name="dimension">Which dimension is divided; from the end if negative. Parts differ by one in length where ranks do not divide it.</param>
+    /// <param name="group">The ranks.</param>
+    /// <returns>This rank's part of the sum along the dimension [.., part, ..].</returns>
+    public static Tensor Run(Tensor tensor, int dimension, ProcessGroup group)
+    {
+        if (group.Size == 1)
+            return tensor.alias();
+        var along = AlongDimension.Normalized(tensor, dimension);
+        return RankFunction.IsRecorded(tensor) ? apply(tensor, group, along) : AlongDimension.ReduceScatter(tensor, along, group);
+    }
+
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        var (tensor, group, dimension) = ((Tensor)vars[0], (ProcessGroup)vars[1], (int)vars[2]);
+        ctx.save_data(RankFunction.Group, group);
+        ctx.save_data(RankFunction.Dimension, dimension);
+        ctx.save_data(RankFunction.Total, tensor.shape[dimension]);
+        return AlongDimension.ReduceScatter(tensor, dimension, group);
+    }
+
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        var group = (ProcessGroup)ctx.get_data(RankFunction.Group);
+        var dimension = (int)ctx.get_data(RankFunction.Dimension);
+        var total = (long)ctx.get_data(RankFunction.Total);
+        var gradient = RankFunction.Gradient(
+            group,
+            () => AlongDimension.Gather(grad_output, dimension, group, total),
+            () => zeros([.. grad_output.shape.Take(dimension), total, .. grad_output.shape.Skip(dimension + 1)], grad_output.dtype, grad_output.device));
+        return [gradient, null!, null!];
+    }
+}

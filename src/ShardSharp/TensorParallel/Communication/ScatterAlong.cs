@@ -1,0 +1,43 @@
+using ShardSharp.Communication;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Communication;
+
+/// <summary>Each rank takes its part of a tensor that all have alike. Backward gathers the gradients of all parts on every rank.</summary>
+internal sealed class ScatterAlong : autograd.SingleTensorFunction<ScatterAlong>
+{
+    public override string Name => nameof(ScatterAlong);
+
+    /// <param name="whole">Equal on all ranks [.., length, ..].</param>
+    /// <param name="dimension">Which dimension is divided; from the end if negative. Parts differ by one in length where ranks do not divide it.</param>
+    /// <param name="group">The ranks.</param>
+    /// <returns>This rank's part [.., part, ..].</returns>
+    public static Tensor Run(Tensor whole, int dimension, ProcessGroup group)
+    {
+        if (group.Size == 1)
+            return whole.alias();
+        var along = AlongDimension.Normalized(whole, dimension);
+        return RankFunction.IsRecorded(whole) ? apply(whole, group, along) : AlongDimension.Part(whole, along, group);
+    }
+
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        var (whole, group, dimension) = ((Tensor)vars[0], (ProcessGroup)vars[1], (int)vars[2]);
+        ctx.save_data(RankFunction.Group, group);
+        ctx.save_data(RankFunction.Dimension, dimension);
+        ctx.save_data(RankFunction.Total, whole.shape[dimension]);
+        return AlongDimension.Part(whole, dimension, group);
+    }
+
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        var group = (ProcessGroup)ctx.get_data(RankFunction.Group);
+        var dimension = (int)ctx.get_data(RankFunction.Dimension);
+        var total = (long)ctx.get_data(RankFunction.Total);
+        var gradient = RankFunction.Gradient(
+            group,
+            () => AlongDimension.Gather(grad_output, dimension, group, total),
+            () => zeros([.. grad_output.shape.Take(dimension), total, .. grad_output.shape.Skip(dimension + 1)], grad_output.dtype, grad_output.device));
+        return [gradient, null!, null!];
+    }
+}

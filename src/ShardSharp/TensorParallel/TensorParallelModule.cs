@@ -1,0 +1,78 @@
+using ShardSharp.Communication;
+using ShardSharp.Modules;
+using ShardSharp.TensorParallel;
+using ShardSharp.TensorParallel.Automatic;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>A model that is spread over the ranks of a tensor-parallel group. Disposing it takes the hooks off; parameters stay divided.</summary>
+public sealed class TensorParallelModule : IDisposable
+{
+    private readonly TensorParallelContext _context;
+    private PlanCheck? _check;
+
+    /// <param name="root">The model, whole and equal on all ranks.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="group">The ranks.</param>
+    /// <param name="example">What to try the plan with; null for nothing.</param>
+    internal TensorParallelModule(nn.Module root, TensorParallelPlan plan, ProcessGroup group, object?[]? example)
+    {
+        _check = group.Size == 1 ? null : PlanCheck.Of(root, example);
+        try
+        {
+            _context = PlanApplication.Apply(root, plan, group);
+        }
+        catch
+        {
+            _check?.Dispose();
+            throw;
+        }
+
+        Report = new TensorParallelReport(
+            [.. _context.Styles.Select(styled => (styled.Key, styled.Value.Description))],
+            [
+                .. ModuleTree.Walk(root)
+                    .Where(below => !_context.Styles.ContainsKey(below.Name) && below.Module.named_parameters(recurse: false).Any())
+                    .Select(below => (below.Name, plan.Reasons.GetValueOrDefault(below.Name, "no pattern of the plan fits it"))),
+            ]);
+    }
+
+    /// <summary>The ranks that share each layer.</summary>
+    public ProcessGroup Group => _context.Group;
+
+    /// <summary>Which modules are spread over the ranks, and which are left alone and why.</summary>
+    public TensorParallelReport Report { get; }
+
+    /// <summary>What this rank holds of each parameter.</summary>
+    internal ParameterLayouts Layouts => _context.Layouts;
+
+    /// <summary>Mean cross-entropy in nats, in float32, of logits as the model returns them: divided (see
+    /// <see cref="TensorParallelPlan.KeepsLogitsDivided"/>) or whole.</summary>
+    /// <param name="logits">[.., vocabulary], or this rank's part of it.</param>
+    /// <param name="labels">[..] of int64, the same on every rank.</param>
+    /// <param name="options">Which labels do not count, and what is added to the loss; the defaults if null.</param>
+    /// <returns>The mean over the labels that count; NaN if none does.</returns>
+    public Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options = null) =>
+        VocabularyParallelLoss.CrossEntropy(logits, labels, _context.DividedLogits is null ? null : Group, _context.DividedLogits, options);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _check?.Dispose();
+        _context.Dispose();
+    }
+
+    /// <summary>Puts the rest of the hooks in place, when those that gather parameters are, and tries the plan.</summary>
+    /// <exception cref="TensorParallelException">The model computes something else than it did whole.</exception>
+    internal void Activate()
+    {
+        _context.Activate();
+        _check?.Run(_context);
+        _check?.Dispose();
+        _check = null;
+    }
+
+    /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
+    internal Exception? Explain(Exception failure) => _context.Explain(failure);
+}

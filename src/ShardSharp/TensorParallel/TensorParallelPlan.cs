@@ -1,0 +1,64 @@
+using ShardSharp.TensorParallel.Automatic;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+/// <summary>Which modules of a model are spread over the ranks of a tensor-parallel group, and how.</summary>
+/// <remarks>
+/// Modules that no pattern fits stay whole and compute the same on every rank. A plan that does not fit the model is refused with the module's
+/// name and what would work.
+/// </remarks>
+/// <param name="styles">
+/// Patterns for names of modules in the model, such as <c>layers.*.mlp.up_proj</c>, and their styles. <c>*</c> stands for any characters but a
+/// dot, <c>**</c> for any at all. A module takes the style of the first pattern that fits.
+/// </param>
+public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParallelStyle> styles)
+{
+    /// <summary>Patterns and styles.</summary>
+    public IReadOnlyDictionary<string, TensorParallelStyle> Styles { get; } = styles ?? throw new ArgumentNullException(nameof(styles));
+
+    /// <summary>
+    /// Whether activations between the pairs of divided layers are divided along the sequence, which saves their memory and the work on them;
+    /// modules there need the styles for it.
+    /// </summary>
+    public bool SequenceParallel { get; init; }
+
+    /// <summary>
+    /// Whether layers that would gather their output, as heads do, leave it divided: the model then returns this rank's part of the logits, and
+    /// <c>model.CrossEntropy</c> computes the loss without ever having them whole.
+    /// </summary>
+    public bool KeepsLogitsDivided { get; init; }
+
+    /// <summary>Why modules were left out, by their names, where the plan was made automatically.</summary>
+    internal IReadOnlyDictionary<string, string> Reasons { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>
+    /// Makes a plan by looking at one forward of a module: attention and feed-forward networks are recognised by the calls of their linear layers,
+    /// and tried out part by part on this rank before they are divided. Without sequence parallelism.
+    /// </summary>
+    /// <param name="module">The module, whole.</param>
+    /// <param name="degree">Number of ranks.</param>
+    /// <param name="example">What to call it with; nothing makes token ids or numbers up where the module takes one tensor.</param>
+    /// <exception cref="TensorParallelException">Nothing can be divided, or no example can be made up; the message says why.</exception>
+    public static TensorParallelPlan Automatic(nn.Module module, int degree, params Tensor[] example)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(example);
+        ArgumentOutOfRangeException.ThrowIfLessThan(degree, 1);
+        return AutomaticPlan.Of(module, degree, example);
+    }
+
+    /// <summary>The same plan with or without sequence parallelism.</summary>
+    /// <param name="enabled">Whether to divide activations along the sequence.</param>
+    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(Styles)
+    {
+        SequenceParallel = enabled, KeepsLogitsDivided = KeepsLogitsDivided, Reasons = Reasons,
+    };
+
+    /// <summary>The same plan with logits left divided or gathered.</summary>
+    /// <param name="enabled">Whether to leave them divided.</param>
+    public TensorParallelPlan WithDividedLogits(bool enabled = true) => new(Styles)
+    {
+        SequenceParallel = SequenceParallel, KeepsLogitsDivided = enabled, Reasons = Reasons,
+    };
+}

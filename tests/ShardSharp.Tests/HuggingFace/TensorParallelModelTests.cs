@@ -1,0 +1,70 @@
+using ShardSharp.HuggingFace;
+using ShardSharp.Modules;
+using ShardSharp.Testing;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Tests.HuggingFace;
+
+/// <summary>Models whose layers span ranks compute what transformers computes, with the plans that they bring.</summary>
+public sealed class TensorParallelModelTests
+{
+    /// <summary>As in <see cref="HuggingFaceModelTests"/>, relative to the norm of the whole tensor of which a rank has its part.</summary>
+    private const double Tolerance = 1e-5;
+
+    private const double Rounding = 1e-7;
+
+    public static TheoryData<string, int, bool> Layouts { get; } =
+    [
+        .. ReferenceModels.All.Select(row => row.Data).SelectMany(
+            name => new[] { (2, false), (4, true) }.Select(layout => new TheoryDataRow<string, int, bool>(name, layout.Item1, layout.Item2))),
+        ("gpt2-options", 2, true), ("llama-tied", 4, false), ("qwen3", 4, false), ("bert", 2, true), ("roberta", 4, false),
+    ];
+
+    /// <summary>Also with key and value heads that several ranks hold, and vocabularies and widths that ranks do not divide.</summary>
+    [Theory]
+    [MemberData(nameof(Layouts))]
+    public void Logits_losses_and_gradients_are_those_of_transformers(string name, int ranks, bool sequenceParallel) => RankHarness.Run(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        using var reference = new ReferenceFile(ReferenceModels.PathOf(name));
+        using var model = HuggingFaceModel.Load(ReferenceModels.PathOf(name));
+        using var spread = model.TensorParallelize(model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel), group);
+
+        var logits = model.call(reference["input_ids"]);
+        MustEqual("logits", reference["logits"], logits, ParameterLayout.Whole(logits.shape), 0);
+        var loss = spread.CrossEntropy(logits, reference["labels"]);
+        MustEqual("loss", reference["loss"], loss.reshape(1), ParameterLayout.Whole([1]), 0);
+
+        loss.backward();
+        var rounding = Rounding * reference["grad_norm"].item<float>();
+        foreach (var (parameter, value) in model.named_parameters())
+        {
+            var (_, expected) = reference.GradientOf(model, parameter);
+            MustEqual(parameter, expected, value.grad!, spread.Layouts.Of(parameter, value), rounding);
+        }
+
+        Assert.Contains(model.named_parameters(), named => !spread.Layouts.Of(named.name, named.parameter).IsWhole);
+    });
+
+    [Fact]
+    public void Degrees_that_do_not_divide_heads_are_refused_with_those_that_do()
+    {
+        var failures = RankHarness.Capture(3, group =>
+        {
+            using var model = HuggingFaceModel.Load(ReferenceModels.PathOf("llama"));
+            using var spread = model.TensorParallelize(model.TensorParallelPlan, group);
+        });
+
+        Assert.All(failures, failure => Assert.Contains("'model.layers.0.self_attn.q_proj' has 4 heads of 16 features, which 3 ranks cannot share. "
+            + "Tensor-parallel degrees that work: 1, 2, 4.", failure.Failure.Message, StringComparison.Ordinal));
+    }
+
+    private static void MustEqual(string what, Tensor whole, Tensor actual, ParameterLayout layout, double rounding)
+    {
+        using var scope = NewDisposeScope();
+        var expected = layout.Slice(whole);
+        Assert.Equal(expected.shape, actual.shape);
+        var (difference, norm) = ((actual - expected).norm().item<float>(), whole.norm().item<float>());
+        Assert.True(difference <= Math.Max(Tolerance * norm, rounding), $"{what} differs by {difference}, and its norm is {norm}");
+    }
+}
