@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using ShardSharp.HuggingFace.Architectures;
+using ShardSharp.Pipeline;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace;
@@ -12,7 +13,7 @@ namespace ShardSharp.HuggingFace;
 /// Every token of the input is attended to: there is no attention mask. Sequences shorter than others are padded at their end, with labels
 /// of <see cref="LanguageModelLoss.Ignored"/>, which is exact for causal models.
 /// </remarks>
-public sealed class LanguageModel : nn.Module<Tensor, Tensor>, ITensorParallelModule
+public sealed class LanguageModel : nn.Module<Tensor, Tensor>, IPipelineModel, ITensorParallelModule
 {
     private readonly JsonObject _configuration;
     private readonly IReadOnlyList<IDisposable> _owned;
@@ -31,6 +32,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor>, ITensorParallelMo
     /// between any two; between them passes one tensor [batch, sequence, hidden].
     /// </summary>
     public IReadOnlyList<nn.Module<Tensor, Tensor>> Parts { get; }
+
+    IReadOnlyList<nn.Module> IPipelineModel.PipelineParts => Parts;
 
     /// <summary>What the model was trained to predict.</summary>
     public ModelTask Task => Architecture.Task;

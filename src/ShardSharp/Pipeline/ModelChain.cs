@@ -1,5 +1,11 @@
+using static TorchSharp.torch;
+
 namespace ShardSharp.Pipeline;
 
 /// <summary>A model as a chain of parts, between any two of which a pipeline may cut it.</summary>
 /// <param name="Parts">The parts, in the order in which forward runs them.</param>
-internal sealed record ModelChain(IReadOnlyList<ChainPart> Parts);
+internal sealed record ModelChain(IReadOnlyList<ChainPart> Parts)
+{
+    /// <summary>Makes what the model returns, such as a tuple, of what the last part returns.</summary>
+    public Func<IReadOnlyList<Tensor>, object?> Output { get; init; } = tensors => tensors is [var one] ? one : tensors;
+}
