@@ -2,6 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
@@ -17,7 +18,7 @@ namespace ShardSharp;
 /// the same parameters, as if one rank had seen the whole batch. Parameters may be frozen and thawed between steps, the same on
 /// all ranks, but must not be added or replaced later.
 /// </remarks>
-public abstract class DistributedModel : IDisposable
+public abstract partial class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
@@ -26,19 +27,20 @@ public abstract class DistributedModel : IDisposable
     private int _holds;
 
     private protected DistributedModel(
-        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, PipelinedModel? pipeline)
     {
-        (Root, Configuration) = (module, configuration);
-        _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
+        (Root, Configuration, Pipeline) = (module, configuration, pipeline);
+        var held = pipeline?.Model.Held ?? module;
+        _replicas = new ReplicaSynchronizer(held, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
-        Prediction = Predict(module, configuration, groups.Shard);
+        Prediction = Predict(held, configuration, groups.Shard);
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
-            ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
+            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
-                module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
+                held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
     }
 
     private protected nn.Module Root { get; }
@@ -66,6 +68,7 @@ public abstract class DistributedModel : IDisposable
     {
         HasOwnGradients = false;
         _engine.ZeroGradients();
+        ZeroTiedGradients();
     }
 
     /// <summary>
@@ -86,6 +89,7 @@ public abstract class DistributedModel : IDisposable
         IsDisposed = true;
         _casts?.Dispose();
         _engine.Dispose();
+        Pipeline?.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
     }
@@ -133,6 +137,9 @@ public abstract class DistributedModel : IDisposable
 
     internal double? GradientClipping => Configuration.ShardedGradientClipping;
 
+    /// <summary>Ranks that hold the same parameters and see different samples.</summary>
+    private protected ProcessGroup Replicas => _engine.Group;
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
     internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);
@@ -140,12 +147,13 @@ public abstract class DistributedModel : IDisposable
     internal void Update(Action update) => _engine.Update(update);
 
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
-    private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
+    private protected StepOutput RunStep(
+        Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss, MicrobatchWeights? weights = null)
     {
-        var synchronizes = _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+        var synchronizes = Synchronizes();
 
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
-        using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+        using var scaling = new LossFactors(batch.Count, Configuration, weights);
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
@@ -156,7 +164,7 @@ public abstract class DistributedModel : IDisposable
             using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
             memory.ForwardEnded();
-            var scaled = batch.Count == 1 ? value : value / weight;
+            var scaled = scaling.Scale(value, i);
             var last = synchronizes && i == batch.Count - 1;
             if (lossScale != 1)
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
@@ -167,6 +175,14 @@ public abstract class DistributedModel : IDisposable
         }
 
         StepMemory.EndStep();
+        return EndStep(synchronizes, outputs, weights);
+    }
+
+    /// <summary>Whether the step that begins is followed by one of the optimizer, so that gradients are averaged.</summary>
+    private bool Synchronizes() => _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+
+    private StepOutput EndStep(bool synchronizes, IReadOnlyList<Tensor> outputs, MicrobatchWeights? weights)
+    {
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
@@ -174,7 +190,7 @@ public abstract class DistributedModel : IDisposable
             _replicas.BroadcastBuffers();
 
         StepEnded?.Invoke();
-        return new StepOutput(outputs);
+        return new StepOutput(outputs, weights?.Shares);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
@@ -200,7 +216,7 @@ public abstract class DistributedModel : IDisposable
         return value;
     }
 
-    private Tensor Explained(Func<Tensor> compute)
+    private T Explained<T>(Func<T> compute)
     {
         try
         {

@@ -1,4 +1,5 @@
 using ShardSharp.DataParallel;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
@@ -6,13 +7,16 @@ namespace ShardSharp;
 
 /// <summary>A model of a known type whose copies on the ranks train as one.</summary>
 /// <typeparam name="TModule">The module's type; any TorchSharp module.</typeparam>
-public sealed class DistributedModel<TModule> : DistributedModel
+public sealed partial class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
-    internal DistributedModel(TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit)
-        : base(module, configuration, groups, isUnit) => Module = module;
+    internal DistributedModel(
+        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, PipelinedModel? pipeline = null)
+        : base(module, configuration, groups, isUnit, pipeline) => Module = module;
 
-    /// <summary>The model as its author wrote it, for evaluation, generation and inspection.</summary>
+    /// <summary>
+    /// The model as its author wrote it, for evaluation, generation and inspection. In a pipeline the parameters of other ranks' stages are empty.
+    /// </summary>
     public TModule Module { get; }
 
     /// <summary>Forward, loss and backward of one batch, in <c>microbatches</c> parts one after another; then gradients are averaged.</summary>
@@ -25,6 +29,8 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Step(Tensor inputs, Tensor labels, Func<Tensor, Tensor, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        if (Pipeline is not null)
+            return Step([inputs], [labels], (outputs, ofMicrobatch) => loss(outputs[0], ofMicrobatch[0]));
         var module = TensorModule();
         return Step([inputs, labels], (_, batch) => loss(module.call(batch[0]), batch[1]));
     }
@@ -36,6 +42,7 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Step(IReadOnlyList<Tensor> batch, Func<TModule, IReadOnlyList<Tensor>, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        RequireNoPipeline(nameof(Step));
         return RunStep(new Microbatches(batch, Configuration.Microbatches), tensors => loss(Module, tensors));
     }
 
@@ -44,6 +51,8 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Forward(Tensor inputs, Tensor labels, Func<Tensor, Tensor, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        if (Pipeline is not null)
+            return Forward([inputs], [labels], (outputs, ofMicrobatch) => loss(outputs[0], ofMicrobatch[0]));
         var module = TensorModule();
         return Forward([inputs, labels], (_, batch) => loss(module.call(batch[0]), batch[1]));
     }
@@ -56,6 +65,7 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Forward(IReadOnlyList<Tensor> batch, Func<TModule, IReadOnlyList<Tensor>, Tensor> output)
     {
         ArgumentNullException.ThrowIfNull(output);
+        RequireNoPipeline(nameof(Forward));
         return RunForward(new Microbatches(batch, Configuration.Microbatches), tensors => output(Module, tensors));
     }
 

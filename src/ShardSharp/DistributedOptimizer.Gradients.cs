@@ -28,8 +28,16 @@ public partial class DistributedOptimizer
             throw new ArgumentOutOfRangeException(nameof(maxNorm), maxNorm, "Gradients are clipped to a norm above 0.");
         RequireAveragedGradients();
         using var scope = NewDisposeScope();
-        Tensor[] gradients = [.. parameters().Distinct().Select(parameter => parameter.grad).OfType<Tensor>()];
-        var norm = GradientNorm.Of(gradients, _model.Shards);
+        var names = _model.NamedParameters.ToDictionary(named => (object)named.Parameter, named => named.Name, ReferenceEqualityComparer.Instance);
+        var held = new List<(Tensor Gradient, int Holders)>();
+        foreach (var parameter in parameters().Distinct())
+        {
+            if (parameter.grad is { } gradient)
+                held.Add((gradient, _model.CopiesInPipeline(names.GetValueOrDefault(parameter, ""))));
+        }
+
+        Tensor[] gradients = [.. held.Select(each => each.Gradient)];
+        var norm = GradientNorm.Of(held, _model.Shards, _model.PipelineRanks);
         if (double.IsFinite(norm))
             GradientNorm.Clip(gradients, norm, maxNorm);
         else if (errorIfNonFinite && LossScaler is null)

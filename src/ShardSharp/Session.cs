@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -85,12 +86,17 @@ public sealed partial class Session : IDisposable
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
-            return Distribute(OnDevice(Build(create)), isUnit);
+        {
+            var built = Build(create);
+            return Distribute(OnDevice(built), isUnit, Cut(built));
+        }
+
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
+        var pipeline = Cut(module);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
-        var model = Distribute(module, isUnit);
+        var model = Distribute(module, isUnit, pipeline);
         delayed.MoveToMemory();
         return model;
     }
@@ -149,10 +155,10 @@ public sealed partial class Session : IDisposable
         Console.WriteLine(line);
     }
 
-    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit)
+    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, PipelinedModel? pipeline)
         where TModule : nn.Module
     {
-        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit)
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, pipeline)
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };

@@ -10,15 +10,14 @@ internal static class GradientNorm
     // As in torch.nn.utils.clip_grad_norm_: a norm of zero divides nothing by zero.
     private const double Tiny = 1e-6;
 
-    /// <param name="gradients">The gradients that this rank has.</param>
-    /// <param name="shards">
-    /// The ranks among which the gradients are divided, each element on one of them; null when this rank has all of them.
-    /// </param>
+    /// <param name="gradients">The gradients that this rank has, and how many ranks have the same elements.</param>
+    /// <param name="ranks">Groups of ranks among which the gradients are divided; null where this rank has all of them.</param>
     /// <returns>The same on every rank; not a finite number if any gradient on any rank has an element that is none.</returns>
-    public static double Of(IEnumerable<Tensor> gradients, ProcessGroup? shards)
+    public static double Of(IEnumerable<(Tensor Gradient, int Holders)> gradients, params ReadOnlySpan<ProcessGroup?> ranks)
     {
-        Span<double> sum = [gradients.Sum(SumOfSquares.Of)];
-        shards?.AllReduce(sum);
+        Span<double> sum = [gradients.Sum(each => SumOfSquares.Of(each.Gradient) / each.Holders)];
+        foreach (var group in ranks)
+            group?.AllReduce(sum);
         return Math.Sqrt(sum[0]);
     }
 
