@@ -26,7 +26,7 @@ public abstract partial class DistributedModel
     /// <summary>The ranks besides <see cref="Shards"/> among which gradients are divided; null where each rank has all.</summary>
     internal ProcessGroup? TensorRanks => _tensorRanks.Size > 1 ? _tensorRanks : null;
 
-    /// <summary>On how many tensor-parallel ranks the elements of a parameter are, each of which has the same gradient.</summary>
-    internal int HoldersOf(string name, Parameter parameter) =>
-        Layouts.Of(name, parameter) is { IsWhole: false } divided ? divided.Copies : _tensorRanks.Size;
+    /// <summary>On how many ranks of one copy of the model the elements of a parameter are, each of which has the same gradient.</summary>
+    internal int HoldersOf(string name, Parameter parameter) => CopiesInPipeline(name)
+        * (Layouts.Of(name, parameter) is { IsWhole: false } divided ? divided.Copies : _tensorRanks.Size);
 }

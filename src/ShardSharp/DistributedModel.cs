@@ -3,6 +3,7 @@ using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
 using ShardSharp.Modules;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
@@ -27,20 +28,22 @@ public abstract partial class DistributedModel : IDisposable
     private int _holds;
 
     private protected DistributedModel(
-        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor)
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor,
+        PipelinedModel? pipeline)
     {
-        (Root, Configuration) = (module, configuration);
+        (Root, Configuration, Pipeline) = (module, configuration, pipeline);
         (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? new ParameterLayouts(), groups.Tensor);
-        _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
+        var held = pipeline?.Model.Held ?? module;
+        _replicas = new ReplicaSynchronizer(held, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
-        Prediction = Predict(module, configuration, groups.Shard);
+        Prediction = Predict(held, configuration, groups.Shard);
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
-            ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
+            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
             : new GradientReducer(
-                module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
+                held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
         tensor?.Activate();
     }
 
@@ -69,6 +72,7 @@ public abstract partial class DistributedModel : IDisposable
     {
         HasOwnGradients = false;
         _engine.ZeroGradients();
+        ZeroTiedGradients();
     }
 
     /// <summary>
@@ -90,6 +94,7 @@ public abstract partial class DistributedModel : IDisposable
         TensorParallelism?.Dispose();
         _casts?.Dispose();
         _engine.Dispose();
+        Pipeline?.Dispose();
         Root.Dispose();
         GC.SuppressFinalize(this);
     }
@@ -137,6 +142,9 @@ public abstract partial class DistributedModel : IDisposable
 
     internal double? GradientClipping => Configuration.ShardedGradientClipping;
 
+    /// <summary>Ranks that hold the same parameters and see different samples.</summary>
+    private protected ProcessGroup Replicas => _engine.Group;
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
     internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);
@@ -144,12 +152,13 @@ public abstract partial class DistributedModel : IDisposable
     internal void Update(Action update) => _engine.Update(update);
 
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
-    private protected StepOutput RunStep(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss)
+    private protected StepOutput RunStep(
+        Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss, MicrobatchWeights? weights = null)
     {
-        var synchronizes = _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+        var synchronizes = Synchronizes();
 
         // Held here: a collection on another thread could free a Scalar that only an operator's argument refers to.
-        using Scalar weight = Configuration.AverageGradientsAcrossMicrobatches ? batch.Count : 1;
+        using var scaling = new LossFactors(batch.Count, Configuration, weights);
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
@@ -160,7 +169,7 @@ public abstract partial class DistributedModel : IDisposable
             using var memory = StepMemory.BeginMicrobatch();
             var value = RunLoss(batch, i, loss);
             memory.ForwardEnded();
-            var scaled = batch.Count == 1 ? value : value / weight;
+            var scaled = scaling.Scale(value, i);
             var last = synchronizes && i == batch.Count - 1;
             if (lossScale != 1)
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
@@ -172,6 +181,14 @@ public abstract partial class DistributedModel : IDisposable
         }
 
         StepMemory.EndStep();
+        return EndStep(synchronizes, outputs, weights);
+    }
+
+    /// <summary>Whether the step that begins is followed by one of the optimizer, so that gradients are averaged.</summary>
+    private bool Synchronizes() => _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
+
+    private StepOutput EndStep(bool synchronizes, IReadOnlyList<Tensor> outputs, MicrobatchWeights? weights)
+    {
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
@@ -179,7 +196,7 @@ public abstract partial class DistributedModel : IDisposable
             _replicas.BroadcastBuffers();
 
         StepEnded?.Invoke();
-        return new StepOutput(outputs);
+        return new StepOutput(outputs, weights?.Shares);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
@@ -205,7 +222,7 @@ public abstract partial class DistributedModel : IDisposable
         return value;
     }
 
-    private Tensor Explained(Func<Tensor> compute)
+    private T Explained<T>(Func<T> compute)
     {
         try
         {

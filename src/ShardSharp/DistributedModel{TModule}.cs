@@ -1,4 +1,5 @@
 using ShardSharp.DataParallel;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
@@ -6,14 +7,17 @@ namespace ShardSharp;
 
 /// <summary>A model of a known type whose copies on the ranks train as one.</summary>
 /// <typeparam name="TModule">The module's type; any TorchSharp module.</typeparam>
-public sealed class DistributedModel<TModule> : DistributedModel
+public sealed partial class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
     internal DistributedModel(
-        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor)
-        : base(module, configuration, groups, isUnit, tensor) => Module = module;
+        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor,
+        PipelinedModel? pipeline)
+        : base(module, configuration, groups, isUnit, tensor, pipeline) => Module = module;
 
-    /// <summary>The model as its author wrote it, for evaluation, generation and inspection.</summary>
+    /// <summary>
+    /// The model as its author wrote it, for evaluation, generation and inspection. In a pipeline the parameters of other ranks' stages are empty.
+    /// </summary>
     public TModule Module { get; }
 
     /// <summary>Forward, loss and backward of one batch, in <c>microbatches</c> parts one after another; then gradients are averaged.</summary>
@@ -26,6 +30,8 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Step(Tensor inputs, Tensor labels, Func<Tensor, Tensor, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        if (Pipeline is not null)
+            return Step([inputs], [labels], (outputs, ofMicrobatch) => loss(outputs[0], ofMicrobatch[0]));
         var module = TensorModule();
         return Step([inputs, labels], (_, batch) => loss(module.call(batch[0]), batch[1]));
     }
@@ -37,6 +43,7 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Step(IReadOnlyList<Tensor> batch, Func<TModule, IReadOnlyList<Tensor>, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        RequireNoPipeline(nameof(Step));
         return RunStep(new Microbatches(batch, Configuration.Microbatches), tensors => loss(Module, tensors));
     }
 
@@ -45,6 +52,8 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Forward(Tensor inputs, Tensor labels, Func<Tensor, Tensor, Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
+        if (Pipeline is not null)
+            return Forward([inputs], [labels], (outputs, ofMicrobatch) => loss(outputs[0], ofMicrobatch[0]));
         var module = TensorModule();
         return Forward([inputs, labels], (_, batch) => loss(module.call(batch[0]), batch[1]));
     }
@@ -57,6 +66,7 @@ public sealed class DistributedModel<TModule> : DistributedModel
     public StepOutput Forward(IReadOnlyList<Tensor> batch, Func<TModule, IReadOnlyList<Tensor>, Tensor> output)
     {
         ArgumentNullException.ThrowIfNull(output);
+        RequireNoPipeline(nameof(Forward));
         return RunForward(new Microbatches(batch, Configuration.Microbatches), tensors => output(Module, tensors));
     }
 

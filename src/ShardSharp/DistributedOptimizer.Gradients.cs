@@ -37,7 +37,7 @@ public partial class DistributedOptimizer
         }
 
         Tensor[] gradients = [.. held.Select(each => each.Gradient)];
-        var norm = GradientNorm.Of(held, _model.Shards, _model.TensorRanks);
+        var norm = GradientNorm.Of(held, _model.Shards, _model.TensorRanks, _model.PipelineRanks);
         if (double.IsFinite(norm))
             GradientNorm.Clip(gradients, norm, maxNorm);
         else if (errorIfNonFinite && LossScaler is null)

@@ -30,8 +30,9 @@ public sealed partial class Session
             : module is ITensorParallelModule known ? OptimizedPlan(module, known.TensorParallelPlan)
             : TensorParallelPlan.Automatic(module, Configuration.TensorParallelDegree);
 
-        // A model that is built in a file because it does not fit in memory is not computed with before it is divided.
-        var example = Configuration.DelayedParameterInitialization ? null : ModelExample.Of(module, Configuration.TensorParallelDegree);
+        // A model that is built in a file because it does not fit in memory is not computed with before it is divided, and of one that is cut into
+        // stages no rank can compute all.
+        var example = Configuration.DelayedParameterInitialization || Configuration.PipelineParallelDegree > 1 ? null : ModelExample.Of(module, Configuration.TensorParallelDegree);
         return new TensorParallelModule(module, chosen, Groups.Tensor, example);
     }
 

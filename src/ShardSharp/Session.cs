@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
+using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
 using TorchSharp;
@@ -91,12 +92,19 @@ public sealed partial class Session : IDisposable
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
-            return Distribute(OnDevice(Build(create)), isUnit, plan);
+        {
+            var built = OnDevice(Build(create));
+            var divided = TensorParallelize(built, plan);
+            return Distribute(built, isUnit, divided, Cut(built));
+        }
+
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
+        var tensor = TensorParallelize(module, plan);
+        var pipeline = Cut(module);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
-        var model = Distribute(module, isUnit, plan);
+        var model = Distribute(module, isUnit, tensor, pipeline);
         delayed.MoveToMemory();
         return model;
     }
@@ -155,10 +163,11 @@ public sealed partial class Session : IDisposable
         Console.WriteLine(line);
     }
 
-    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, Func<TModule, TensorParallelPlan>? plan)
+    private DistributedModel<TModule> Distribute<TModule>(
+        TModule module, Func<string, bool>? isUnit, TensorParallelModule? tensor, PipelinedModel? pipeline)
         where TModule : nn.Module
     {
-        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, TensorParallelize(module, plan))
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, tensor, pipeline)
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };

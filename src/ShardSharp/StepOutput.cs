@@ -6,14 +6,22 @@ namespace ShardSharp;
 /// <remarks>The tensors have no graph. They belong to the dispose scope in which the step was called, if there is one.</remarks>
 public sealed class StepOutput : IDisposable
 {
-    internal StepOutput(IReadOnlyList<Tensor> outputs) => Outputs = outputs;
+    private readonly IReadOnlyList<double>? _shares;
+
+    internal StepOutput(IReadOnlyList<Tensor> outputs, IReadOnlyList<double>? shares = null) => (Outputs, _shares) = (outputs, shares);
 
     /// <summary>The output of each microbatch, in order.</summary>
     public IReadOnlyList<Tensor> Outputs { get; }
 
     /// <summary>The mean over this rank's microbatches of outputs that are single numbers, such as losses.</summary>
+    /// <remarks>
+    /// Where microbatches have weights (<see cref="StepOptions.Weight"/>) it is this rank's part of the weighted mean over all ranks:
+    /// <see cref="Session.MeanOverDataRanks"/> of it is that mean.
+    /// </remarks>
     /// <exception cref="InvalidOperationException">The outputs have more than one element.</exception>
-    public double ReduceMean() => ReduceSum() / Outputs.Count;
+    public double ReduceMean() => _shares is null
+        ? ReduceSum() / Outputs.Count
+        : Outputs.Zip(_shares, (output, share) => share == 0 ? 0 : Number(output) * share).Sum();
 
     /// <summary>The sum over this rank's microbatches of outputs that are single numbers.</summary>
     /// <exception cref="InvalidOperationException">The outputs have more than one element.</exception>

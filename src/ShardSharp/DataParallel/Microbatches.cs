@@ -2,25 +2,32 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel;
 
-/// <summary>A batch cut into equal parts along the first dimension of each of its tensors.</summary>
+/// <summary>A batch cut into equal parts, along the first dimension of each of its tensors unless said otherwise.</summary>
 internal sealed class Microbatches
 {
     private readonly IReadOnlyList<Tensor> _batch;
+    private readonly int?[] _dimensions;
     private readonly long _length;
 
-    public Microbatches(IReadOnlyList<Tensor> batch, int count)
+    /// <param name="batch">The tensors.</param>
+    /// <param name="count">Number of parts.</param>
+    /// <param name="dimensionOf">The dimension along which a tensor is cut, by its index; null for one that every part has whole.</param>
+    public Microbatches(IReadOnlyList<Tensor> batch, int count, Func<int, int?>? dimensionOf = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         (_batch, Count) = (batch, count);
+        _dimensions = [.. batch.Select((_, i) => dimensionOf is null ? 0 : dimensionOf(i))];
         if (count == 1)
             return;
-        if (batch.Count == 0 || batch.Any(tensor => tensor.dim() == 0 || tensor.shape[0] != batch[0].shape[0]))
+        var cut = batch.Zip(_dimensions).Where(pair => pair.Second is not null).ToArray();
+        if (cut.Length == 0 || cut.Any(pair => pair.First.dim() <= pair.Second || pair.First.shape[pair.Second!.Value] != Samples(cut[0])))
         {
-            throw new ArgumentException($"Microbatches are cut along the first dimension, which must be the same for all tensors of a batch; given "
+            var along = dimensionOf is null ? "the first dimension" : "the dimensions chosen for them";
+            throw new ArgumentException($"Microbatches are cut along {along}, which must be the same for all tensors of a batch; given "
                 + $"{string.Join(", ", batch.Select(tensor => $"[{string.Join(", ", tensor.shape)}]"))}.");
         }
 
-        var samples = batch[0].shape[0];
+        var samples = Samples(cut[0]);
         if (samples % count != 0 || samples == 0)
         {
             throw new ArgumentException($"microbatches = {count} does not divide the {samples} samples of this rank's batch. Values that do: "
@@ -28,12 +35,15 @@ internal sealed class Microbatches
         }
 
         _length = samples / count;
+
+        static long Samples((Tensor Tensor, int? Dimension) cut) => cut.Tensor.shape[cut.Dimension!.Value];
     }
 
     /// <summary>Number of parts.</summary>
     public int Count { get; }
 
     /// <summary>One part, as views of the batch's tensors.</summary>
-    public IReadOnlyList<Tensor> Slice(int index) =>
-        Count == 1 ? _batch : [.. _batch.Select(tensor => tensor.narrow(0, index * _length, _length))];
+    public IReadOnlyList<Tensor> Slice(int index) => Count == 1
+        ? _batch
+        : [.. _batch.Zip(_dimensions, (tensor, dimension) => dimension is { } along ? tensor.narrow(along, index * _length, _length) : tensor)];
 }

@@ -22,7 +22,8 @@ internal static class ModuleTree
 
     /// <summary>Whether a module is a list of others: what it holds are the layers of a model.</summary>
     public static bool IsList(nn.Module module) =>
-        module is Sequential || IsA(module, typeof(ModuleList<>)) || IsA(module, typeof(ModuleDict<>));
+        module is Sequential || IsA(module, typeof(ModuleList<>)) || IsA(module, typeof(ModuleDict<>))
+        || (module is PartialModule part && IsList(part.Of));
 
     /// <summary>Whether a module is called, rather than only holding others, so that hooks can be put on it.</summary>
     public static bool IsCalled(nn.Module module) => IsA(module, typeof(nn.HookableModule<,>));

@@ -1,0 +1,79 @@
+using ShardSharp.Modules;
+using ShardSharp.Native;
+using ShardSharp.Pipeline.Schedules;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Pipeline.Runtime;
+
+/// <summary>A model whose chain of parts is cut into the stages of a pipeline.</summary>
+internal sealed class CutModel
+{
+    private readonly ChainPart[][] _stages;
+
+    /// <param name="root">The model.</param>
+    /// <param name="chain">The model as a chain.</param>
+    /// <param name="stageOfPart">The stage of each part, ascending; every stage has at least one.</param>
+    /// <param name="placement">Which rank of the pipeline runs which stages.</param>
+    /// <param name="rank">This rank of the pipeline.</param>
+    public CutModel(nn.Module root, ModelChain chain, IReadOnlyList<int> stageOfPart, StagePlacement placement, int rank)
+    {
+        (Root, Placement, Rank) = (root, placement, rank);
+        _stages = [.. Enumerable.Range(0, placement.Stages).Select(stage => chain.Parts.Where((_, part) => stageOfPart[part] == stage).ToArray())];
+        var mine = placement.StagesOf(rank).SelectMany(stage => _stages[stage]).ToArray();
+        Held = PartialModule.Select(root, mine.SelectMany(part => part.Modules), mine.SelectMany(part => part.Holders));
+    }
+
+    /// <summary>The whole model.</summary>
+    public nn.Module Root { get; }
+
+    /// <summary>Which rank of the pipeline runs which stages.</summary>
+    public StagePlacement Placement { get; }
+
+    /// <summary>This rank of the pipeline.</summary>
+    public int Rank { get; }
+
+    /// <summary>What this rank's stages hold of the model.</summary>
+    public PartialModule Held { get; }
+
+    /// <summary>The last stage.</summary>
+    public int Last => Placement.Stages - 1;
+
+    /// <summary>The parameters of a stage.</summary>
+    public IEnumerable<Parameter> ParametersOf(int stage) =>
+        _stages[stage].SelectMany(part => part.Parameters).Distinct<Parameter>(ReferenceEqualityComparer.Instance);
+
+    /// <summary>The modules that a stage calls.</summary>
+    public IEnumerable<nn.Module> ModulesOf(int stage) => _stages[stage].SelectMany(part => part.Modules);
+
+    /// <summary>The ranks of the pipeline whose stages use a parameter.</summary>
+    public int[] RanksOf(Parameter parameter) =>
+    [
+        .. Enumerable.Range(0, Placement.Stages).Where(stage => ParametersOf(stage).Contains(parameter, ReferenceEqualityComparer.Instance))
+            .Select(Placement.RankOf).Distinct().Order(),
+    ];
+
+    /// <summary>Computes a stage.</summary>
+    /// <param name="stage">One of this rank's.</param>
+    /// <param name="inputs">What the stage before returned; nothing for the first.</param>
+    /// <param name="microbatch">The tensors of the microbatch that the model is called with.</param>
+    public IReadOnlyList<Tensor> Run(int stage, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> microbatch)
+    {
+        var passed = inputs;
+        foreach (var part in _stages[stage])
+            passed = part.Run(passed, microbatch);
+        return passed;
+    }
+
+    /// <summary>Lets go of the parameters and buffers that only other ranks' stages use: they stay in the modules, and are empty.</summary>
+    public void ReleaseOthers()
+    {
+        var held = Held.parameters().Cast<Tensor>().Concat(Held.buffers()).ToHashSet<Tensor>(ReferenceEqualityComparer.Instance);
+        using var _ = no_grad();
+        foreach (var tensor in Root.parameters().Cast<Tensor>().Concat(Root.buffers()).Where(tensor => !held.Contains(tensor)))
+        {
+            using var nothing = empty(0, dtype: tensor.dtype, device: tensor.device);
+            TensorData.Set(tensor, nothing);
+        }
+    }
+}

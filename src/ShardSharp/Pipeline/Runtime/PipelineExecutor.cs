@@ -1,0 +1,39 @@
+using ShardSharp.Communication;
+using ShardSharp.Pipeline.Schedules;
+
+namespace ShardSharp.Pipeline.Runtime;
+
+/// <summary>Runs any schedule on this rank: its actions in order, each as soon as what it needs has arrived.</summary>
+/// <param name="model">The cut model.</param>
+/// <param name="group">The ranks of the pipeline; nobody else sends messages in it.</param>
+internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDisposable
+{
+    private readonly BoundaryBuffers _buffers = new();
+    private bool _isBroken;
+
+    /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
+    public int PeakSaved { get; private set; }
+
+    /// <summary>Runs this rank's part of a schedule.</summary>
+    /// <exception cref="InvalidOperationException">A step failed before, so that the ranks no longer agree on what comes next.</exception>
+    public void Run(PipelineSchedule schedule, IPipelineStep step)
+    {
+        if (_isBroken)
+        {
+            throw new InvalidOperationException(
+                "A step of this pipeline failed on this rank before, and the other ranks do not know where it stopped. End the run.");
+        }
+
+        _isBroken = true;
+        using (var run = new StepRun(model, schedule, step, new PipelineMessages(schedule, group, _buffers)))
+        {
+            run.DoAll(schedule.Actions[group.Rank]);
+            PeakSaved = run.PeakSaved;
+        }
+
+        _buffers.Trim();
+        _isBroken = false;
+    }
+
+    public void Dispose() => _buffers.Dispose();
+}

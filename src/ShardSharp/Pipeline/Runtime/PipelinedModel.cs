@@ -1,0 +1,107 @@
+using ShardSharp.Communication;
+using ShardSharp.Pipeline.Schedules;
+using ShardSharp.Topology;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Pipeline.Runtime;
+
+/// <summary>A model whose stages are spread over the ranks of a pipeline, as one of those ranks sees it.</summary>
+internal sealed class PipelinedModel : IDisposable
+{
+    private readonly ParallelConfiguration _configuration;
+    private readonly ProcessGroup _group;
+    private readonly List<ProcessGroup> _tieGroups = [];
+    private readonly PipelineExecutor _executor;
+    private readonly Dictionary<(int Microbatches, bool IsTraining), PipelineSchedule> _schedules = [];
+
+    /// <param name="model">The model, cut.</param>
+    /// <param name="configuration">How to run it.</param>
+    /// <param name="pipeline">The ranks that have its stages.</param>
+    public PipelinedModel(CutModel model, ParallelConfiguration configuration, ProcessGroup pipeline)
+    {
+        (Model, _configuration) = (model, configuration);
+        _group = pipeline.Split("pipeline stages", [[.. Enumerable.Range(0, pipeline.Size)]]);
+        _executor = new PipelineExecutor(model, _group);
+        Ties = FindTies();
+    }
+
+    /// <summary>The model, cut.</summary>
+    public CutModel Model { get; }
+
+    /// <summary>The ranks that have the model's stages.</summary>
+    public ProcessGroup Group => _group;
+
+    /// <summary>Parameters of this rank that other ranks have as well.</summary>
+    public IReadOnlyList<TiedParameter> Ties { get; }
+
+    /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
+    public int PeakSaved => _executor.PeakSaved;
+
+    /// <summary>Whether this rank has the last stage, which computes losses and outputs.</summary>
+    public bool IsLast => Model.Placement.RankOf(Model.Last) == _group.Rank;
+
+    /// <summary>Runs a step or, for a step without a backward, an evaluation.</summary>
+    /// <param name="microbatches">Number of microbatches.</param>
+    /// <param name="isTraining">Whether there is a backward.</param>
+    /// <param name="step">What else is computed.</param>
+    public void Run(int microbatches, bool isTraining, IPipelineStep step) => _executor.Run(Schedule(microbatches, isTraining), step);
+
+    /// <summary>Gives all ranks the tensors that the rank with the last stage has: a few numbers, not activations.</summary>
+    /// <param name="results">The tensors, on the rank with the last stage; ignored elsewhere.</param>
+    public IReadOnlyList<Tensor> Share(IReadOnlyList<Tensor> results)
+    {
+        var root = Model.Placement.RankOf(Model.Last);
+        var header = _group.BroadcastObject(TensorListHeader.Of(results), root);
+        if (!IsLast)
+            results = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, dtype: tensor.Value.Type))];
+        foreach (var ofType in results.GroupBy(result => result.dtype))
+            _group.Broadcast(ofType.ToArray(), root);
+        return results;
+    }
+
+    /// <summary>On how many ranks of the pipeline a parameter is.</summary>
+    public int HoldersOf(string name) => Ties.FirstOrDefault(tie => tie.Name == name)?.Holders ?? 1;
+
+    /// <summary>The schedule of a step.</summary>
+    public PipelineSchedule Schedule(int microbatches, bool isTraining)
+    {
+        if (_schedules.TryGetValue((microbatches, isTraining), out var schedule))
+            return schedule;
+        schedule = StepSchedules.Training(_configuration, microbatches);
+        return _schedules[(microbatches, isTraining)] = isTraining ? schedule : StepSchedules.ForwardsOf(schedule);
+    }
+
+    public void Dispose()
+    {
+        _executor.Dispose();
+        foreach (var group in _tieGroups)
+            group.Dispose();
+        _group.Dispose();
+    }
+
+    private List<TiedParameter> FindTies()
+    {
+        var ties = new List<TiedParameter>();
+        var groups = new Dictionary<string, ProcessGroup>();
+        foreach (var (name, parameter) in Model.Root.named_parameters())
+        {
+            var ranks = Model.RanksOf(parameter);
+            if (ranks.Length < 2)
+                continue;
+
+            // All ranks take part in making a group, also those without the parameter.
+            var key = string.Join(',', ranks);
+            if (!groups.TryGetValue(key, out var group))
+            {
+                var others = Enumerable.Range(0, _group.Size).Except(ranks).Select(rank => new[] { rank });
+                groups[key] = group = _group.Split("tied parameters", [ranks, .. others]);
+                _tieGroups.Add(group);
+            }
+
+            if (ranks.Contains(_group.Rank))
+                ties.Add(new TiedParameter(name, parameter, group, _configuration.IsMixedPrecision));
+        }
+
+        return ties;
+    }
+}

@@ -1,0 +1,107 @@
+using ShardSharp.Pipeline.Schedules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Pipeline.Runtime;
+
+/// <summary>One run of a schedule on this rank.</summary>
+/// <param name="model">The cut model.</param>
+/// <param name="schedule">The schedule.</param>
+/// <param name="step">What else is computed.</param>
+/// <param name="messages">What stages pass to each other.</param>
+internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipelineStep step, PipelineMessages messages) : IDisposable
+{
+    private readonly Dictionary<(int Stage, int Microbatch), SavedForward> _saved = [];
+
+    /// <summary>The most forwards whose activations were kept at once.</summary>
+    public int PeakSaved { get; private set; }
+
+    /// <summary>Does this rank's actions in order.</summary>
+    public void DoAll(IReadOnlyList<PipelineAction> actions)
+    {
+        var last = actions.Index().LastOrDefault(
+            action => action.Item.Kind is PipelineActionKind.Backward or PipelineActionKind.WeightBackward, (Index: -1, default)).Index;
+        foreach (var (index, action) in actions.Index())
+        {
+            messages.ReceiveAhead();
+            using var scope = NewDisposeScope();
+            if (action.Kind == PipelineActionKind.Forward)
+                Forward(action);
+            else
+                Backward(action, isLast: index == last);
+        }
+
+        messages.Finish();
+    }
+
+    /// <summary>Lets go of what a failure left behind.</summary>
+    public void Dispose()
+    {
+        foreach (var forward in _saved.Values)
+            forward.Dispose();
+    }
+
+    private void Forward(PipelineAction action)
+    {
+        var (stage, microbatch) = (action.Stage, action.Microbatch);
+        var given = stage == 0 ? Parcel.Empty : messages.Take(new BoundaryKey(stage, false, microbatch), from: stage - 1);
+        var inputs = given.Leaves(schedule.HasBackward);
+        var batch = step.Inputs(microbatch);
+        var ends = Ends(model.Run(stage, inputs, batch));
+        if (stage < model.Last)
+            messages.Give(new BoundaryKey(stage + 1, false, microbatch), ends);
+        var saved = new SavedForward(given, inputs, ends);
+        if (!schedule.HasBackward)
+        {
+            saved.Dispose();
+            return;
+        }
+
+        _saved.Add((stage, microbatch), saved);
+        PeakSaved = Math.Max(PeakSaved, _saved.Count);
+
+        Tensor[] Ends(IReadOnlyList<Tensor> outputs)
+        {
+            if (stage == model.Last)
+                outputs = step.End(microbatch, outputs) is { } end ? [end] : [];
+
+            // What was passed on as it was given has an end of its own, which is let go of by itself.
+            return
+            [
+                .. outputs.Select(output => (inputs.Concat(batch).Contains(output, ReferenceEqualityComparer.Instance) ? output.alias() : output)
+                    .DetachFromDisposeScope()),
+            ];
+        }
+    }
+
+    private void Backward(PipelineAction action, bool isLast)
+    {
+        var saved = _saved[(action.Stage, action.Microbatch)];
+        if (action.Kind == PipelineActionKind.InputBackward)
+        {
+            Give(saved.BackwardOfInputs(TakeGradients(action)));
+            return;
+        }
+
+        var gradients = action.Kind == PipelineActionKind.Backward ? TakeGradients(action) : null;
+        step.BeforeGradients(isLast);
+        if (action.Kind == PipelineActionKind.Backward)
+            Give(saved.Backward(gradients));
+        else
+            saved.BackwardOfWeights([.. model.ParametersOf(action.Stage).Where(parameter => parameter.requires_grad)]);
+        _saved.Remove((action.Stage, action.Microbatch));
+        saved.Dispose();
+        gradients?.Dispose();
+        step.AfterGradients(isLast);
+
+        void Give(IReadOnlyList<Tensor?> ofInputs)
+        {
+            if (action.Stage > 0)
+                messages.Give(new BoundaryKey(action.Stage - 1, true, action.Microbatch), ofInputs);
+        }
+    }
+
+    /// <summary>The gradients of a stage's outputs; null for the last stage, whose end is the loss.</summary>
+    private Parcel? TakeGradients(PipelineAction action) => action.Stage == model.Last
+        ? null
+        : messages.Take(new BoundaryKey(action.Stage, true, action.Microbatch), from: action.Stage + 1);
+}
