@@ -17,7 +17,7 @@ namespace ShardSharp;
 /// the same parameters, as if one rank had seen the whole batch. Parameters may be frozen and thawed between steps, the same on
 /// all ranks, but must not be added or replaced later.
 /// </remarks>
-public abstract class DistributedModel : IDisposable
+public abstract partial class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
@@ -33,6 +33,7 @@ public abstract class DistributedModel : IDisposable
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
         Prediction = Predict(module, configuration, groups.Shard);
+        Groups = groups;
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
@@ -44,6 +45,8 @@ public abstract class DistributedModel : IDisposable
     private protected nn.Module Root { get; }
 
     private protected ParallelConfiguration Configuration { get; }
+
+    private protected SessionGroups Groups { get; }
 
     /// <summary>
     /// The parameters that this rank updates. Where the optimizer's state is sharded, these are the pieces that the rank owns of the model's
