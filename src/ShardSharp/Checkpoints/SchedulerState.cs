@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using static TorchSharp.torch.optim.lr_scheduler;
 
@@ -70,13 +71,18 @@ internal static class SchedulerState
         _ => JsonValue.Create((string)value),
     };
 
-    private static object Value(JsonNode value, Type type) =>
-        type == typeof(bool) ? value.GetValue<bool>()
-        : type == typeof(string) ? value.GetValue<string>()
-        : type == typeof(double) && value.GetValueKind() == System.Text.Json.JsonValueKind.String
+    private static object Value(JsonNode value, Type type)
+    {
+        if (type == typeof(bool))
+            return value.GetValue<bool>();
+        if (type == typeof(int))
+            return value.GetValue<int>();
+        if (type == typeof(string))
+            return value.GetValue<string>();
+        return value.GetValueKind() == JsonValueKind.String
             ? double.Parse(value.GetValue<string>(), CultureInfo.InvariantCulture)
-        : type == typeof(double) ? value.GetValue<double>()
-        : value.GetValue<int>();
+            : value.GetValue<double>();
+    }
 
     private static IEnumerable<FieldInfo> FieldsOf(LRScheduler scheduler)
     {

@@ -9,7 +9,7 @@ public sealed class SavePlanTests
 {
     [Fact]
     public void Everything_is_written_once_by_a_rank_that_has_it() =>
-        Gen.Select(Gen.Int, Gen.Int[1, 6], Gen.Int[1, 5], Gen.OneOfConst(1L, 40L, SavePlan.SmallestPiece)).Sample(
+        Gen.Select(Gen.Int, Gen.Int[1, 6], Gen.Int[1, 5], Gen.OneOf(Gen.Const(1L), Gen.Const(40L), Gen.Const(SavePlan.SmallestPiece))).Sample(
             (seed, ranks, tensors, smallest) =>
             {
                 var random = new Random(seed);
