@@ -38,6 +38,7 @@ public abstract partial class DistributedModel : IDisposable
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
         Prediction = Predict(held, configuration, groups.Shard);
+        Groups = groups;
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
@@ -50,6 +51,8 @@ public abstract partial class DistributedModel : IDisposable
     private protected nn.Module Root { get; }
 
     private protected ParallelConfiguration Configuration { get; }
+
+    private protected SessionGroups Groups { get; }
 
     /// <summary>
     /// The parameters that this rank updates. Where the optimizer's state is sharded, these are the pieces that the rank owns of the model's

@@ -38,6 +38,8 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(dataset);
         ArgumentNullException.ThrowIfNull(collate);
         var order = new SampleOrder(dataset.Count, globalBatchSize, shuffle, dropLast, Configuration.Seed);
-        return new ShardedData<TSample, TBatch>(dataset, collate, Device, order, Groups.ReducedData.Rank, Groups.ReducedData.Size);
+        var data = new ShardedData<TSample, TBatch>(dataset, collate, Device, order, Groups.ReducedData.Rank, Groups.ReducedData.Size);
+        Register(data);
+        return data;
     }
 }

@@ -192,6 +192,10 @@ public sealed partial class Session : IDisposable
         }
     }
 
-    /// <summary>Leaves all groups.</summary>
-    public void Dispose() => Groups.Dispose();
+    /// <summary>Leaves all groups. A checkpoint that is written in the background is completed first.</summary>
+    public void Dispose()
+    {
+        EndSaving();
+        Groups.Dispose();
+    }
 }

@@ -7,6 +7,7 @@ namespace ShardSharp;
 public sealed class SessionGroups : IDisposable
 {
     private readonly Dictionary<GroupKind, ProcessGroup> _groups;
+    private ProcessGroup? _checkpoint;
 
     internal SessionGroups(ProcessGroup world, RankLayout layout, ParallelConfiguration configuration, CallSite site)
     {
@@ -43,6 +44,10 @@ public sealed class SessionGroups : IDisposable
     /// <summary>Ranks that hold the same shard of different copies of the parameters.</summary>
     public ProcessGroup Replicate { get; }
 
+    /// <summary>All ranks, for checkpoints that are written in the background; every rank asks for it the first time together.</summary>
+    internal ProcessGroup Checkpoint =>
+        _checkpoint ??= World.Split("checkpoint", [[.. Enumerable.Range(0, World.Size)]], nameof(Checkpoint), 0);
+
     /// <summary>This rank's group of a kind.</summary>
     /// <param name="kind">Which group.</param>
     public ProcessGroup this[GroupKind kind] => _groups[kind];
@@ -50,6 +55,7 @@ public sealed class SessionGroups : IDisposable
     /// <summary>Leaves all groups, the world last.</summary>
     public void Dispose()
     {
+        _checkpoint?.Dispose();
         foreach (var group in _groups.Values.Append(Shard).Append(Replicate).Distinct())
         {
             if (group != World)

@@ -12,6 +12,9 @@ internal sealed class SafetensorsContents
     /// <summary>The data begins at a multiple of this, and wide elements come before narrow ones, so that all are aligned.</summary>
     private const int Alignment = 8;
 
+    /// <summary>Bytes written at a time: few enough to be in the processor's cache still when they are written after somebody saw them.</summary>
+    private const int ShownBytes = 1 << 20;
+
     private readonly List<(SafetensorsEntry Entry, Tensor Tensor)> _tensors = [];
     private readonly byte[] _header;
 
@@ -35,27 +38,36 @@ internal sealed class SafetensorsContents
         _header = Header(metadata);
     }
 
-    public void WriteTo(SafeFileHandle file)
+    /// <summary>Bytes of the file.</summary>
+    public long Length => _header.Length + _tensors.Sum(tensor => tensor.Entry.Bytes);
+
+    /// <summary>Is shown bytes of a tensor, in order, before they are written.</summary>
+    /// <param name="entry">The tensor.</param>
+    /// <param name="position">Where in its bytes these begin.</param>
+    /// <param name="bytes">As many bytes as a mebibyte, or what is left.</param>
+    public delegate void Witness(SafetensorsEntry entry, long position, ReadOnlySpan<byte> bytes);
+
+    /// <param name="file">An empty file.</param>
+    /// <param name="witness">Is shown everything; nobody if null.</param>
+    public void WriteTo(SafeFileHandle file, Witness? witness)
     {
         RandomAccess.Write(file, _header, 0);
         foreach (var (entry, tensor) in _tensors)
         {
             using var scope = NewDisposeScope();
             using var unrecorded = no_grad();
-            Write(file, tensor.cpu().contiguous(), _header.Length + entry.Offset, entry.Bytes);
+            Write(file, entry, tensor.cpu().contiguous(), witness);
         }
     }
 
-    private static unsafe void Write(SafeFileHandle file, Tensor tensor, long position, long bytes)
+    private unsafe void Write(SafeFileHandle file, SafetensorsEntry entry, Tensor tensor, Witness? witness)
     {
         var source = TensorMemory.DataPointer(tensor);
-        while (bytes > 0)
+        for (long position = 0; position < entry.Bytes; position += ShownBytes)
         {
-            var part = new ReadOnlySpan<byte>((void*)source, (int)Math.Min(bytes, 1 << 30));
-            RandomAccess.Write(file, part, position);
-            source += part.Length;
-            position += part.Length;
-            bytes -= part.Length;
+            var part = new ReadOnlySpan<byte>((void*)(source + (nint)position), (int)Math.Min(entry.Bytes - position, ShownBytes));
+            witness?.Invoke(entry, position, part);
+            RandomAccess.Write(file, part, _header.Length + entry.Offset + position);
         }
 
         GC.KeepAlive(tensor);

@@ -138,7 +138,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
         var contents = new SafetensorsContents(tensors, metadata);
-        AtomicFile.Write(path, contents.WriteTo);
+        AtomicFile.Write(path, file => contents.WriteTo(file, witness: null));
     }
 
     /// <inheritdoc/>
@@ -169,6 +169,17 @@ public sealed class SafetensorsFile : IDisposable
             return tensor;
         using (tensor)
             return tensor.to_type(type.Value);
+    }
+
+    /// <summary>Reads bytes of a tensor into memory.</summary>
+    /// <param name="entry">The tensor.</param>
+    /// <param name="offset">The first of its bytes to read.</param>
+    /// <param name="target">Where they go.</param>
+    /// <exception cref="SafetensorsException">The file has become shorter.</exception>
+    internal unsafe void ReadBytes(SafetensorsEntry entry, long offset, Span<byte> target)
+    {
+        fixed (byte* address = target)
+            ReadRun(entry, (nint)address, offset, target.Length);
     }
 
     private unsafe void ReadRun(SafetensorsEntry entry, nint target, long offset, long bytes)

@@ -52,6 +52,9 @@ internal sealed class GradientReducer : IReplicaEngine
 
     public IEnumerable<(string Name, Parameter Parameter)> Parameters => _module.named_parameters();
 
+    public IEnumerable<OwnedParameter> Owned =>
+        Parameters.Select(named => new OwnedParameter(named.Name, named.Parameter, named.Parameter.shape, Start: 0));
+
     public void Arm(bool last, double lossScale)
     {
         if (!last || Group.Size == 1)

@@ -19,6 +19,9 @@ internal interface IReplicaEngine : IDisposable
     /// <summary>What an optimizer updates on this rank, with names in the model.</summary>
     IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
 
+    /// <summary>The same, with what each is of its parameter.</summary>
+    IEnumerable<OwnedParameter> Owned { get; }
+
     /// <summary>What it holds of the model now.</summary>
     HeldState Held { get; }
 

@@ -19,11 +19,15 @@ internal sealed class SampleOrder(long samples, int globalBatchSize, bool shuffl
     }
 
     /// <summary>The samples of one rank in one epoch, in order; batch after batch the ranks take consecutive parts.</summary>
-    public IEnumerable<long> Of(int rank, int ranks, int epoch)
+    /// <param name="rank">Which of the ranks.</param>
+    /// <param name="ranks">How many ranks share a batch.</param>
+    /// <param name="epoch">Which order.</param>
+    /// <param name="first">The batch to begin with.</param>
+    public IEnumerable<long> Of(int rank, int ranks, int epoch, long first = 0)
     {
         Require(ranks);
         var order = Permutation(epoch);
-        for (var batch = 0L; batch < Batches; batch++)
+        for (var batch = first; batch < Batches; batch++)
         {
             var start = batch * globalBatchSize;
             var share = Math.Min(globalBatchSize, samples - start) / ranks;

@@ -8,7 +8,7 @@ namespace ShardSharp.DataParallel;
 /// <remarks>A batch's tensors are disposed when the next one is asked for.</remarks>
 /// <typeparam name="TSample">What the dataset holds.</typeparam>
 /// <typeparam name="TBatch">What a batch is.</typeparam>
-public sealed class ShardedData<TSample, TBatch> : IEnumerable<TBatch>
+public sealed class ShardedData<TSample, TBatch> : IEnumerable<TBatch>, IPositionedData
 {
     private readonly utils.data.Dataset<TSample> _dataset;
     private readonly Func<IEnumerable<TSample>, Device, TBatch> _collate;
@@ -17,6 +17,7 @@ public sealed class ShardedData<TSample, TBatch> : IEnumerable<TBatch>
     private readonly int _rank;
     private readonly int _ranks;
     private readonly int _share;
+    private DataPosition _position;
 
     internal ShardedData(
         utils.data.Dataset<TSample> dataset, Func<IEnumerable<TSample>, Device, TBatch> collate, Device device, SampleOrder order, int rank,
@@ -32,17 +33,39 @@ public sealed class ShardedData<TSample, TBatch> : IEnumerable<TBatch>
     /// <summary>Samples of a full batch on this rank.</summary>
     public int BatchSize => _share;
 
-    /// <summary>Which order the next enumeration takes; set it to resume. Each enumeration adds one.</summary>
-    public int Epoch { get; set; }
+    /// <summary>
+    /// Which order the next enumeration takes; set it to choose another. Each enumeration adds one. Checkpoints keep it, and how far the
+    /// latest enumeration came.
+    /// </summary>
+    public int Epoch
+    {
+        get;
+        set => (field, _position) = (value, new DataPosition(value, 0));
+    }
+
+    /// <inheritdoc/>
+    DataPosition IPositionedData.Position
+    {
+        get => _position.Batches == Count ? new DataPosition(_position.Epoch + 1, 0) : _position;
+        set => (Epoch, _position) = (value.Epoch, value);
+    }
 
     /// <inheritdoc/>
     public IEnumerator<TBatch> GetEnumerator()
     {
+        // A position that was set is where this enumeration begins; one that an enumeration reached is not.
+        var (epoch, first) = _position.Epoch == Epoch ? _position : new DataPosition(Epoch, 0);
+        Epoch++;
+        _position = new DataPosition(epoch, first);
         using var loader = new DataLoader<TSample, TBatch>(
-            _dataset, _share, _collate, _order.Of(_rank, _ranks, Epoch++), _device, num_worker: 1, drop_last: false, disposeBatch: true,
+            _dataset, _share, _collate, _order.Of(_rank, _ranks, epoch, first), _device, num_worker: 1, drop_last: false, disposeBatch: true,
             disposeDataset: false);
         foreach (var batch in loader)
+        {
+            // Taken from now on: what is saved before the next one is asked for was trained on this one.
+            _position = _position with { Batches = _position.Batches + 1 };
             yield return batch;
+        }
     }
 
     /// <inheritdoc/>

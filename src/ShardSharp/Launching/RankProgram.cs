@@ -18,6 +18,7 @@ internal sealed class RankProgram(int rank, Action<Session> program, IFailureBoa
         {
             using var session = createSession();
             program(session);
+            session.FinishCheckpoint();
             return ExitCodes.Success;
         }
 

@@ -82,6 +82,7 @@ internal sealed class SessionLauncher
         {
             using var session = new Session(_loaded, rendezvous.Join(rank).Group, (rank, ranks), construction, _site);
             _program(session);
+            session.FinishCheckpoint();
         });
         LaunchConsole.OfThisProcess().ReportAsync(outcome.Report()).GetAwaiter().GetResult();
         return outcome.ExitCode;

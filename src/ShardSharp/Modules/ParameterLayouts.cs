@@ -21,6 +21,11 @@ internal sealed class ParameterLayouts
     /// <summary>What this rank holds of a parameter.</summary>
     /// <param name="name">Name of the parameter in the module.</param>
     /// <param name="local">This rank's tensor, whose shape a parameter that was not divided has.</param>
-    public ParameterLayout Of(string name, Tensor local) =>
-        _layouts.TryGetValue(name, out var layout) ? layout : ParameterLayout.Whole(local.shape);
+    public ParameterLayout Of(string name, Tensor local) => Of(name, local.shape);
+
+    /// <summary>What this rank holds of a parameter.</summary>
+    /// <param name="name">Name of the parameter in the module.</param>
+    /// <param name="shape">Shape of this rank's tensor.</param>
+    public ParameterLayout Of(string name, ReadOnlySpan<long> shape) =>
+        _layouts.TryGetValue(name, out var layout) ? layout : ParameterLayout.Whole(shape);
 }

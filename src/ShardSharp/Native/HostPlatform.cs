@@ -42,4 +42,8 @@ internal abstract class HostPlatform
     /// <summary>Makes the names of the files in a folder survive a loss of power, as flushing a file does for its content.</summary>
     /// <exception cref="IOException">The folder cannot be opened or flushed.</exception>
     public abstract void FlushFolder(string path);
+
+    /// <summary>Makes two folders of one file system change their names, in one step where the system can.</summary>
+    /// <exception cref="IOException">The folders cannot be renamed.</exception>
+    public abstract void ExchangeFolders(string first, string second);
 }

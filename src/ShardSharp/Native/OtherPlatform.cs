@@ -26,6 +26,14 @@ internal sealed class OtherPlatform : HostPlatform
     {
     }
 
+    public override void ExchangeFolders(string first, string second)
+    {
+        var aside = $"{second}.{Guid.NewGuid():N}";
+        Directory.Move(second, aside);
+        Directory.Move(first, second);
+        Directory.Move(aside, first);
+    }
+
     private static PlatformNotSupportedException NotSupported() => new(
         $"Ranks as local processes need Linux, and this is {RuntimeInformation.OSDescription.Trim()}. " +
         "Run the ranks as threads of one process: --backend threads.");

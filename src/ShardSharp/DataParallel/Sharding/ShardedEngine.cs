@@ -91,6 +91,8 @@ internal sealed class ShardedEngine : IReplicaEngine
     /// <summary>The pieces, in the order of the module's parameters.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
 
+    public IEnumerable<OwnedParameter> Owned => Units.SelectMany(unit => unit.Owned);
+
     public void Arm(bool last, double lossScale)
     {
         if (!Reduces(last))

@@ -85,6 +85,10 @@ internal sealed class ShardedUnit : IDisposable
     /// <summary>What this rank owns of each parameter, in the order of the unit's parameters.</summary>
     public (string Name, Parameter Parameter, FlatLayout.Piece Place)[] Pieces { get; }
 
+    /// <summary>The same, with the shapes of the unit's parameters.</summary>
+    public IEnumerable<OwnedParameter> Owned =>
+        Pieces.Select((piece, i) => new OwnedParameter(piece.Name, piece.Parameter, _shapes[i], piece.Place.InParameter));
+
     /// <summary>Whether it is released between uses.</summary>
     public bool IsReleased { get; }
 

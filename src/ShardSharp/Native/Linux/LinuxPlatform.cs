@@ -66,6 +66,8 @@ internal sealed class LinuxPlatform : HostPlatform
 
     public override void FlushFolder(string path) => FolderFlush.Flush(path);
 
+    public override void ExchangeFolders(string first, string second) => FolderExchange.Exchange(first, second);
+
     private static void Send(int processId, int signal)
     {
         if (ProcessControl.Send(processId, signal) != 0 && Marshal.GetLastPInvokeError() is not ProcessControl.NoSuchProcess and int error)

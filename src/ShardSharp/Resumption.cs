@@ -1,0 +1,116 @@
+using System.Text.Json;
+using ShardSharp.Checkpoints;
+using ShardSharp.Communication;
+using ShardSharp.DataParallel;
+
+namespace ShardSharp;
+
+/// <summary>Loads one checkpoint into what a session has.</summary>
+internal sealed class Resumption
+{
+    private readonly ProcessGroup _group;
+    private readonly string _path;
+    private readonly string _tag;
+    private readonly bool _partial;
+
+    private Resumption(ProcessGroup group, string path, string tag, bool partial) => (_group, _path, _tag, _partial) = (group, path, tag, partial);
+
+    /// <summary>Finds the checkpoint; all ranks the same.</summary>
+    /// <returns>Null if none was asked for by name, and there is none.</returns>
+    public static Resumption? Find(ProcessGroup group, string path, string? tag, bool partial)
+    {
+        var folder = new CheckpointFolder(path);
+        var found = group.Rank == 0 ? RankOutcome<string[]>.Of(() => (tag ?? folder.Newest(partial)) is { } name ? [name, folder.PathOf(name, partial)] : [], out _) : null;
+        found = group.BroadcastObject(found!, 0);
+        return found switch
+        {
+            { Error: { } problem } => throw new CheckpointException(folder.FullPath, problem),
+            { Value: [var name, var place] } => new Resumption(group, place, name, partial),
+            _ => null,
+        };
+    }
+
+    /// <summary>Loads it.</summary>
+    /// <param name="state">Where to.</param>
+    /// <param name="strict">Whether the models' tensors must be those of the checkpoint.</param>
+    /// <param name="withOptimizers">Whether to load more than the weights.</param>
+    /// <param name="rank">This rank.</param>
+    /// <param name="restore">Sets the positions in the data.</param>
+    public ResumedCheckpoint Run(TrainingState state, bool strict, bool withOptimizers, int rank, Action<IReadOnlyList<DataPosition>> restore)
+    {
+        CheckpointReader? opened = null;
+        try
+        {
+            RankOutcome.Require(_group, _path, "opening the checkpoint", () => opened = Open());
+            var reader = opened!;
+            var (missing, unexpected) = Compare(reader, state);
+            RankOutcome.Require(_group, _path, "resuming", () => RequireFit(reader, state, strict, withOptimizers, missing, unexpected));
+            var failure = default(Exception);
+            state.Update(() => failure = Attempt(() => LoadWeights(reader, state, missing)));
+            RankOutcome.Require(_group, _path, "reading the checkpoint", () =>
+            {
+                if (failure is not null)
+                    throw failure;
+                if (!withOptimizers)
+                    return;
+                state.LoadOptimizers(reader);
+                RandomState.Restore(reader, rank);
+                restore(reader.Index.State["data"]?.Deserialize<List<DataPosition>>() ?? []);
+            });
+            var content = _partial ? reader.Index.State["user_content"] : WholeCheckpoint.ReadContent(_path);
+            return new ResumedCheckpoint(_path, _tag, missing, unexpected, content);
+        }
+        finally
+        {
+            opened?.Dispose();
+        }
+    }
+
+    private CheckpointReader Open() => _partial ? CheckpointReader.Open(_path) : CheckpointReader.OpenWhole(_path, CheckpointSave.ModelPrefix);
+
+    /// <summary>What one side has and the other has not. No rank need have all of a model.</summary>
+    private (string[] Missing, string[] Unexpected) Compare(CheckpointReader reader, TrainingState state)
+    {
+        string[] wanted = [.. state.Wanted.Where(tensor => tensor.Part.Elements > 0).Select(tensor => tensor.Name)];
+        var all = _group.AllGatherObject(wanted).SelectMany(names => names).ToHashSet(StringComparer.Ordinal);
+        return (
+            [.. wanted.Where(name => reader.Find(name) is null)],
+            [.. reader.Index.Tensors.Select(tensor => tensor.Name).Where(name => state.IsOfModels(name) && !all.Contains(name))]);
+    }
+
+    private static void RequireFit(
+        CheckpointReader reader, TrainingState state, bool strict, bool withOptimizers, string[] missing, string[] unexpected)
+    {
+        if (strict && missing.Length > 0)
+            throw new InvalidOperationException($"the checkpoint has no {missing[0]}{AndMore(missing)}. strict: false leaves such tensors as they are");
+        if (strict && unexpected.Length > 0)
+            throw new InvalidOperationException($"the program's model has no {unexpected[0]}{AndMore(unexpected)}. strict: false ignores such tensors");
+        if (withOptimizers && state.Mismatch(reader.Index.State) is { } problem)
+            throw new InvalidOperationException(problem);
+        foreach (var tensor in state.Wanted)
+            reader.RequireShape(tensor.Name, tensor.Part.Shape);
+    }
+
+    private static void LoadWeights(CheckpointReader reader, TrainingState state, string[] missing)
+    {
+        var absent = missing.ToHashSet(StringComparer.Ordinal);
+        foreach (var tensor in state.Wanted.Where(tensor => tensor.Part.Count > 0 && !absent.Contains(tensor.Name)))
+            reader.Read(tensor.Name, tensor.Part, tensor.Values);
+    }
+
+    /// <summary>The ranks wait for one another in the middle of an update, so a failure is kept until its end.</summary>
+    private static Exception? Attempt(Action action)
+    {
+        try
+        {
+            action();
+            return null;
+        }
+        catch (Exception failure) when (failure is not CommunicationException)
+        {
+            return failure;
+        }
+    }
+
+    private static string AndMore(string[] names) => names.Length == 1 ? "" : $" and {names.Length - 1} more";
+}
