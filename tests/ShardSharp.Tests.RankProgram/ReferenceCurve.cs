@@ -22,34 +22,65 @@ public sealed class ReferenceCurve(string folder)
     /// <summary>By which plan the model is spread over tensor-parallel ranks; the model's own if null.</summary>
     public Func<LanguageModel, TensorParallelPlan>? Plan { get; init; }
 
+    /// <summary>Number of steps of the reference.</summary>
+    public const int Steps = 20;
+
     /// <summary>Trains on the ranks of a session and compares each step with the reference; every rank calls it.</summary>
     /// <param name="session">Ranks that see different samples take equal parts of each batch.</param>
     /// <returns>The global loss of each step, for comparisons between layouts.</returns>
     public IReadOnlyList<double> Run(Session session)
     {
         using var scope = NewDisposeScope();
-        using var model = session.DistributedModel(() => HuggingFaceModel.Load(folder), plan: Plan);
-        using var optimizer = session.DistributedOptimizer(
-            model, parameters => optim.AdamW(parameters, lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1));
-        model.Train();
+        var (model, optimizer) = Create(session);
+        var losses = Train(session, model, optimizer, 0, Steps);
+        optimizer.Dispose();
+        model.Dispose();
+        return losses;
+    }
 
+    /// <summary>
+    /// Goes on from the newest checkpoint, or begins where there is none; trains some steps as the reference did, and saves the next checkpoint.
+    /// </summary>
+    /// <param name="session">As for <see cref="Run"/>.</param>
+    /// <param name="checkpoints">The folder of the checkpoints.</param>
+    /// <param name="steps">Number of steps.</param>
+    public void Continue(Session session, string checkpoints, int steps)
+    {
+        using var scope = NewDisposeScope();
+        var (model, optimizer) = Create(session);
+        var first = session.ResumeFromCheckpoint(checkpoints)?.UserContent?.GetValue<int>() ?? 0;
+        Train(session, model, optimizer, first, steps);
+        session.SaveCheckpoint(checkpoints, $"step-{first + steps}", userContent: first + steps);
+        optimizer.Dispose();
+        model.Dispose();
+    }
+
+    private (DistributedModel<LanguageModel> Model, DistributedOptimizer Optimizer) Create(Session session)
+    {
+        var model = session.DistributedModel(() => HuggingFaceModel.Load(folder), plan: Plan);
+        model.Train();
+        return (model, session.DistributedOptimizer(
+            model, parameters => optim.AdamW(parameters, lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1)));
+    }
+
+    private double[] Train(Session session, DistributedModel<LanguageModel> model, DistributedOptimizer optimizer, int first, int steps)
+    {
         using var file = SafetensorsFile.Open(Path.Combine(folder, "batches.safetensors"));
         var batches = file.Read("batches");
         using var curve = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "training_curve.json")));
-        var losses = Numbers("losses");
-        var norms = Numbers("grad_norms");
-        var computed = new double[losses.Length];
-        for (var step = 0; step < losses.Length; step++)
+        var (losses, norms) = (Numbers("losses"), Numbers("grad_norms"));
+        var computed = new double[steps];
+        for (var i = 0; i < steps; i++)
         {
             using var ofStep = NewDisposeScope();
-            var tokens = PartOf(batches[step], session);
+            var tokens = PartOf(batches[first + i], session);
             optimizer.zero_grad();
             using var output = model.Step(
                 tokens.narrow(1, 0, tokens.shape[1] - 1), tokens.narrow(1, 1, tokens.shape[1] - 1),
                 model.TensorParallelism is null ? LanguageModelLoss.Aligned : (logits, labels) => model.CrossEntropy(logits, labels));
-            computed[step] = session.MeanOverDataRanks(output.ReduceMean());
-            RequireEqual("loss", step, losses[step], computed[step]);
-            RequireEqual("gradient norm", step, norms[step], optimizer.ClipGradients(LargestNorm));
+            computed[i] = session.MeanOverDataRanks(output.ReduceMean());
+            RequireEqual("loss", first + i, losses[first + i], computed[i]);
+            RequireEqual("gradient norm", first + i, norms[first + i], optimizer.ClipGradients(LargestNorm));
             optimizer.step();
         }
 
