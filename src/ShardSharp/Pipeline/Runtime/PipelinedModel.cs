@@ -32,7 +32,7 @@ internal sealed class PipelinedModel : IDisposable
     public ProcessGroup Group => _group;
 
     /// <summary>Parameters of this rank that other ranks have as well.</summary>
-    public IReadOnlyList<TiedParameter> Ties { get; }
+    public IReadOnlyList<TiedCopy> Ties { get; }
 
     /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
     public int PeakSaved => _executor.PeakSaved;
@@ -79,9 +79,9 @@ internal sealed class PipelinedModel : IDisposable
         _group.Dispose();
     }
 
-    private List<TiedParameter> FindTies()
+    private List<TiedCopy> FindTies()
     {
-        var ties = new List<TiedParameter>();
+        var ties = new List<TiedCopy>();
         var groups = new Dictionary<string, ProcessGroup>();
         foreach (var (name, parameter) in Model.Root.named_parameters())
         {
@@ -99,7 +99,7 @@ internal sealed class PipelinedModel : IDisposable
             }
 
             if (ranks.Contains(_group.Rank))
-                ties.Add(new TiedParameter(name, parameter, group, _configuration.IsMixedPrecision));
+                ties.Add(new TiedCopy(name, parameter, group, _configuration.IsMixedPrecision));
         }
 
         return ties;
