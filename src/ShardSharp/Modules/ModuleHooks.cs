@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Linq.Expressions;
 using System.Reflection;
 using static TorchSharp.torch;
@@ -7,6 +8,10 @@ namespace ShardSharp.Modules;
 /// <summary>Hooks on the calls of a module of any signature. TorchSharp has a type of hook for each.</summary>
 internal sealed class ModuleHooks : IDisposable
 {
+    // Compiling takes milliseconds, and a model has few signatures.
+    private static readonly ConcurrentDictionary<Type, Func<Func<object?[], object?[]>, Delegate>> BeforeOf = new();
+    private static readonly ConcurrentDictionary<Type, Func<Func<object?, object?>, Delegate>> AfterOf = new();
+
     private readonly object[] _removers;
 
     /// <param name="module">One that <see cref="ModuleTree.IsCalled"/>.</param>
@@ -20,8 +25,8 @@ internal sealed class ModuleHooks : IDisposable
         var kinds = type.GetGenericArguments();
         _removers =
         [
-            Register(nameof(nn.Module<,>.register_forward_pre_hook), kinds[0], Before(kinds[0], before)),
-            Register(nameof(nn.Module<,>.register_forward_hook), kinds[1], After(kinds[1], after)),
+            Register(nameof(nn.Module<,>.register_forward_pre_hook), kinds[0], BeforeOf.GetOrAdd(kinds[0], Before)(before)),
+            Register(nameof(nn.Module<,>.register_forward_hook), kinds[1], AfterOf.GetOrAdd(kinds[1], After)(after)),
         ];
 
         object Register(string method, Type kind, Delegate hook) => type.GetMethod(method, [kind])!.Invoke(module, [hook])!;
@@ -34,8 +39,9 @@ internal sealed class ModuleHooks : IDisposable
     }
 
     /// <summary>A function of the module and its arguments that returns the argument, or all as a nullable tuple.</summary>
-    private static Delegate Before(Type kind, Func<object?[], object?[]> before)
+    private static Func<Func<object?[], object?[]>, Delegate> Before(Type kind)
     {
+        var before = Expression.Parameter(typeof(Func<object?[], object?[]>));
         var (parameters, result) = Signature(kind);
         var given = Expression.NewArrayInit(typeof(object), parameters.Skip(1).Select(Boxed));
         var changed = Expression.Variable(typeof(object[]));
@@ -44,16 +50,17 @@ internal sealed class ModuleHooks : IDisposable
             ? (Expression)items[0]
             : Expression.Convert(Expression.New(Nullable.GetUnderlyingType(result)!.GetConstructor([.. items.Select(item => item.Type)])!, items), result);
         var body = Expression.Block(
-            [changed], Expression.Assign(changed, Expression.Invoke(Expression.Constant(before), given)), returned);
-        return Expression.Lambda(kind, body, parameters).Compile();
+            [changed], Expression.Assign(changed, Expression.Invoke(before, given)), returned);
+        return Expression.Lambda<Func<Func<object?[], object?[]>, Delegate>>(Expression.Lambda(kind, body, parameters), before).Compile();
     }
 
     /// <summary>A function of the module, its arguments and its result that returns the result.</summary>
-    private static Delegate After(Type kind, Func<object?, object?> after)
+    private static Func<Func<object?, object?>, Delegate> After(Type kind)
     {
+        var after = Expression.Parameter(typeof(Func<object?, object?>));
         var (parameters, result) = Signature(kind);
-        var body = Expression.Convert(Expression.Invoke(Expression.Constant(after), Boxed(parameters[^1])), result);
-        return Expression.Lambda(kind, body, parameters).Compile();
+        var body = Expression.Convert(Expression.Invoke(after, Boxed(parameters[^1])), result);
+        return Expression.Lambda<Func<Func<object?, object?>, Delegate>>(Expression.Lambda(kind, body, parameters), after).Compile();
     }
 
     private static (ParameterExpression[] Parameters, Type Result) Signature(Type kind)

@@ -17,7 +17,6 @@ internal static class ModelChains
         var listed = Flat(model).ToArray();
         if (listed.Any(part => !ModuleTree.IsCalled(part) || !IsOfTensors(new ModuleCall(part))))
             return null;
-        var parts = new HashSet<nn.Module>(listed, ReferenceEqualityComparer.Instance);
         return listed is [var only] && ReferenceEquals(only, model) ? null : new ModelChain([.. listed.Select((part, i) => Part(part, i == 0))]);
 
         ChainPart Part(nn.Module module, bool isFirst)
@@ -25,8 +24,27 @@ internal static class ModelChains
             var call = new ModuleCall(module);
             return new ChainPart(
                 inventory.NameOf(module),
-                [module, .. HeldBelow(module, parts)],
+                ModuleInventory.WithHeld(module),
                 (inputs, microbatch) => [(Tensor)call.Invoke([isFirst ? microbatch[0] : inputs[0]])!]);
+        }
+    }
+
+    /// <summary>The parts of any model, found by running its forward once.</summary>
+    /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
+    /// <param name="microbatch">The tensors of a microbatch.</param>
+    /// <param name="forward">Calls the model with tensors of the microbatch; null calls it with as many as it takes.</param>
+    /// <returns>The chain, and why some modules stay whole.</returns>
+    /// <exception cref="InvalidOperationException">The model is not called exactly once.</exception>
+    public static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Trace(
+        nn.Module model, IReadOnlyList<Tensor> microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
+    {
+        var inventory = new ModuleInventory(model);
+        return ChainBuilder.Build(ForwardTrace.Run(model, inventory, microbatch, forward ?? Call), inventory);
+
+        void Call(IReadOnlyList<Tensor> tensors)
+        {
+            var call = new ModuleCall(model);
+            call.Invoke([.. tensors.Take(call.Takes.Count)]);
         }
     }
 
@@ -39,24 +57,4 @@ internal static class ModelChains
     };
 
     private static bool IsOfTensors(ModuleCall call) => call.Takes is [var taken] && taken == typeof(Tensor) && call.Returns == typeof(Tensor);
-
-    /// <summary>What a part holds without having registered it, and what that holds.</summary>
-    private static IEnumerable<nn.Module> HeldBelow(nn.Module part, HashSet<nn.Module> others)
-    {
-        var found = new HashSet<nn.Module>(ModuleTree.Walk(part).Select(below => below.Module), ReferenceEqualityComparer.Instance);
-        var unseen = new Queue<nn.Module>(found);
-        while (unseen.TryDequeue(out var module))
-        {
-            foreach (var (_, held) in ModuleInventory.HeldBy(module))
-            {
-                // A module that refers to another part, or to the model above it, uses it; it does not consist of it.
-                var below = ModuleTree.Walk(held).Select(named => named.Module).ToArray();
-                if (found.Contains(held) || below.Any(others.Contains))
-                    continue;
-                yield return held;
-                foreach (var one in below.Where(found.Add))
-                    unseen.Enqueue(one);
-            }
-        }
-    }
 }

@@ -11,6 +11,20 @@ public sealed record PipelinePartition(IReadOnlyList<LayerCost> Layers, IReadOnl
     /// <summary>How much the most expensive stage costs beyond an equal share: 0 when all cost the same.</summary>
     public double Imbalance => (Stages.Max(stage => stage.Cost) * Stages.Count) - 1;
 
+    /// <summary>A partition that has been decided.</summary>
+    internal static PipelinePartition Of(IReadOnlyList<LayerCost> layers, IReadOnlyList<int> counts, double memoryWeight)
+    {
+        var costs = new StageCosts(layers, memoryWeight);
+        var (stages, first) = (new List<PipelineStage>(), 0);
+        foreach (var count in counts)
+        {
+            stages.Add(costs.Stage(first, first + count));
+            first += count;
+        }
+
+        return new PipelinePartition(layers, stages);
+    }
+
     /// <summary>The stage of a layer.</summary>
     /// <param name="layer">Index of the layer.</param>
     public int StageOf(int layer)

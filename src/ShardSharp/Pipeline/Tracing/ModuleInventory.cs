@@ -38,8 +38,33 @@ internal sealed class ModuleInventory
     /// <summary>A module's name in the model; the name of the field for one that is not registered.</summary>
     public string NameOf(nn.Module module) => _names.TryGetValue(module, out var name) ? name : module.GetName();
 
+    /// <summary>
+    /// A module, and what it holds in fields without having registered it, which it may compute with. A reference to a module above it is none.
+    /// </summary>
+    public static IReadOnlyList<nn.Module> WithHeld(nn.Module part)
+    {
+        var found = new HashSet<nn.Module>(ModuleTree.Walk(part).Select(below => below.Module), ReferenceEqualityComparer.Instance);
+        var (held, unseen) = (new List<nn.Module> { part }, new Queue<nn.Module>(found));
+        while (unseen.TryDequeue(out var module))
+        {
+            foreach (var (_, other) in HeldBy(module))
+            {
+                if (found.Contains(other) || ModuleTree.Walk(other).Any(below => ReferenceEquals(below.Module, part)))
+                    continue;
+                held.Add(other);
+                foreach (var (_, below) in ModuleTree.Walk(other))
+                {
+                    if (found.Add(below))
+                        unseen.Enqueue(below);
+                }
+            }
+        }
+
+        return held;
+    }
+
     /// <summary>The modules that a module holds in its fields, and in lists there, whether they are registered or not.</summary>
-    public static IEnumerable<(string Field, nn.Module Module)> HeldBy(nn.Module module)
+    private static IEnumerable<(string Field, nn.Module Module)> HeldBy(nn.Module module)
     {
         for (var type = module.GetType(); type is not null && type.Assembly != typeof(nn.Module).Assembly; type = type.BaseType)
         {

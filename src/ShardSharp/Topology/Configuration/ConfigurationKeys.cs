@@ -120,6 +120,16 @@ internal static class ConfigurationKeys
             "optimize", Goals, c => c.Optimize, (c, v) => c with { Optimize = v }, TensorParallelism),
         new ConfigurationKey<bool>(
             "skip_tracing", Boolean, c => c.SkipTracing, (c, v) => c with { SkipTracing = v }, PipelineParallelism),
+        new ConfigurationKey<bool>(
+            "split_tied_parameters", Boolean, c => c.SplitTiedParameters, (c, v) => c with { SplitTiedParameters = v }, PipelineParallelism),
+        new ConfigurationKey<double?>(
+            "stage_memory_limit_mb", new OptionalSyntax<double>(new NumberSyntax(0.001, 1e9)), c => c.StageMemoryLimitMegabytes,
+            (c, v) => c with { StageMemoryLimitMegabytes = v }, PipelineParallelism),
+        new ConfigurationKey<string?>(
+            "partition_patterns", new PatternSyntax(), c => c.PartitionPatterns, (c, v) => c with { PartitionPatterns = v }, PipelineParallelism),
+        new ConfigurationKey<string?>(
+            "pipeline_partition_file", new PathSyntax(), c => c.PipelinePartitionFile, (c, v) => c with { PipelinePartitionFile = v },
+            PipelineParallelism),
 
         new ConfigurationKey<int>(
             "tensor_parallel_degree", Count, c => c.TensorParallelDegree, (c, v) => c with { TensorParallelDegree = v },

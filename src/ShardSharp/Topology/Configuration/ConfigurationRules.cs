@@ -72,6 +72,9 @@ internal static class ConfigurationRules
         new("default_partition",
             c => c.Values.DefaultPartition >= c.Pipeline ? $"must be less than pipeline_parallel_degree = {c.Pipeline}" : null,
             c => c.Values with { DefaultPartition = c.Pipeline - 1 }),
+        new("partition_patterns",
+            c => c.Values is { AutoPartition: true, PartitionPatterns: not null } ? "must be null with auto_partition = true" : null,
+            c => c.Values with { PartitionPatterns = null }),
         new("microbatches",
             c => c.Values is { OffloadActivations: true, Microbatches: 1 } && c.Pipeline > 1
                 ? $"must be at least 2 with offload_activations = true and pipeline_parallel_degree = {c.Pipeline}" : null,

@@ -46,6 +46,31 @@ public sealed partial record ParallelConfiguration
     /// <value>Default <c>false</c>.</value>
     public bool SkipTracing { get; init; }
 
+    /// <summary>
+    /// Whether parts of the model that share a parameter, such as a tied embedding and head, may get on different stages, which then keep their
+    /// copies of it the same. Otherwise they stay together.
+    /// </summary>
+    /// <value>Default <c>false</c>.</value>
+    public bool SplitTiedParameters { get; init; }
+
+    /// <summary>The most memory that parameters and the activations of one microbatch may take on a stage, in MiB; null for no limit.</summary>
+    /// <value>More than 0. Default <c>null</c>.</value>
+    public double? StageMemoryLimitMegabytes { get; init; }
+
+    /// <summary>
+    /// Which stage the modules are on whose names fit patterns; the first that fits a part or a module around it counts, and goes before what
+    /// the program says. For <c>auto_partition</c> = false.
+    /// </summary>
+    /// <value><c>*</c> stands for anything. Default <c>null</c>.</value>
+    public string? PartitionPatterns { get; init; }
+
+    /// <summary>
+    /// A file with the partition. If it exists, it decides which part of the model is on which stage; if not, the first rank writes its decision
+    /// there.
+    /// </summary>
+    /// <value>Default <c>null</c>.</value>
+    public string? PipelinePartitionFile { get; init; }
+
     /// <summary>The memory weight in force: <see cref="MemoryWeight"/>, else what <see cref="Optimize"/> implies.</summary>
     public double EffectiveMemoryWeight => MemoryWeight ?? (Optimize == OptimizationGoal.Speed ? 0.2 : 0.8);
 

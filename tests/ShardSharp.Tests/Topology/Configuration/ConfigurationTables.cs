@@ -78,7 +78,7 @@ internal static class ConfigurationTables
         IntegerSyntax<long> integer => Range("integer", integer.Minimum, integer.Maximum == long.MaxValue ? null : integer.Maximum),
         NumberSyntax number => Range("number", number.Minimum, number.Maximum),
         SecondsSyntax seconds => Range("number", seconds.Minimum, seconds.Maximum),
-        PathSyntax => OrNull(new JsonObject { ["type"] = "string", ["minLength"] = 1 }),
+        PathSyntax or PatternSyntax => OrNull(new JsonObject { ["type"] = "string", ["minLength"] = 1 }),
         IChoices choices => new JsonObject { ["enum"] = new JsonArray([.. choices.Names.Select(name => JsonValue.Create(name))]) },
         OptionalSyntax<int> optional => OrNull(SchemaOf(optional.Inner)),
         OptionalSyntax<double> optional => OrNull(SchemaOf(optional.Inner)),

@@ -1,0 +1,86 @@
+using ShardSharp.Checkpoints;
+using ShardSharp.Pipeline.Partitioning;
+using ShardSharp.Topology;
+using static TorchSharp.torch;
+
+namespace ShardSharp;
+
+public sealed partial class Session
+{
+    private readonly Dictionary<nn.Module, int> _stages = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>
+    /// Creates a module that belongs to a stage of the pipeline, with all that it holds but for what is put elsewhere in turn (SMP:
+    /// <c>smp.partition</c>). Counts with <c>auto_partition</c> = false alone.
+    /// </summary>
+    /// <typeparam name="TModule">The module's type.</typeparam>
+    /// <param name="stage">The stage, 0 to <c>pipeline_parallel_degree</c> - 1.</param>
+    /// <param name="create">Creates it. What <c>Partition</c> creates inside keeps its own stage.</param>
+    /// <returns>The module.</returns>
+    public TModule Partition<TModule>(int stage, Func<TModule> create)
+        where TModule : nn.Module
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        RequireStage(stage);
+        var module = create();
+        _stages.TryAdd(module, stage);
+        return module;
+    }
+
+    /// <summary>Puts a module on a stage of the pipeline (SMP: <c>smp.set_partition</c>). Counts with <c>auto_partition</c> = false alone.</summary>
+    /// <param name="module">The module; all that it holds goes with it, but for what is put elsewhere.</param>
+    /// <param name="stage">The stage, 0 to <c>pipeline_parallel_degree</c> - 1.</param>
+    public void SetPartition(nn.Module module, int stage)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        RequireStage(stage);
+        _stages[module] = stage;
+    }
+
+    /// <summary>
+    /// Cuts a model into the stages of the pipeline, as the configuration says. Every rank calls it; the first one decides, prints the decision,
+    /// and writes it to <c>pipeline_partition_file</c> if that does not exist.
+    /// </summary>
+    /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
+    /// <param name="microbatch">A microbatch of this rank.</param>
+    /// <param name="forward">Calls the model with the tensors of a microbatch; null calls it with as many as it takes.</param>
+    internal PipelineCut CutModel(nn.Module model, IReadOnlyList<Tensor> microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
+    {
+        var file = Configuration.PipelinePartitionFile;
+        var given = IsFirstRank && file is not null && File.Exists(file) ? File.ReadAllText(file) : null;
+        var cut = ModelPartitioner.Cut(
+            model,
+            microbatch,
+            new PartitionRequest
+            {
+                Stages = Configuration.PipelineParallelDegree,
+                MemoryWeight = Configuration.EffectiveMemoryWeight,
+                StageBytes = Configuration.StageMemoryLimitMegabytes is { } limit ? (long)(limit * 1024 * 1024) : null,
+                SplitTied = Configuration.SplitTiedParameters,
+                SkipTracing = Configuration.SkipTracing,
+                Fixed = given,
+                Manual = Configuration.AutoPartition ? null : new ManualPartition(
+                    _stages,
+                    Configuration.PartitionPatterns is { } patterns ? PartitionPatterns.TryParse(patterns)! : PartitionPatterns.None,
+                    Configuration.DefaultPartition ?? 0),
+                Forward = forward,
+            },
+            Groups.World,
+            _construction);
+        if (!IsFirstRank)
+            return cut;
+        Console.WriteLine(cut.Partition);
+        if (file is not null && given is null)
+            AtomicFile.Write(file, System.Text.Encoding.UTF8.GetBytes(PipelinePartitionFile.Format(cut.Partition)));
+        return cut;
+    }
+
+    private void RequireStage(int stage)
+    {
+        if (stage < 0 || stage >= Configuration.PipelineParallelDegree)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(stage), stage, $"With pipeline_parallel_degree = {Configuration.PipelineParallelDegree}, stages are 0 to {Configuration.PipelineParallelDegree - 1}.");
+        }
+    }
+}
