@@ -42,22 +42,23 @@ public sealed partial class Session
     /// and writes it to <c>pipeline_partition_file</c> if that does not exist.
     /// </summary>
     /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
-    /// <param name="microbatch">A microbatch of this rank.</param>
+    /// <param name="stages">How many stages: the pipeline's degree, or more where ranks have several.</param>
+    /// <param name="microbatch">A microbatch of this rank; null to go by the parameters alone.</param>
     /// <param name="forward">Calls the model with the tensors of a microbatch; null calls it with as many as it takes.</param>
-    internal PipelineCut CutModel(nn.Module model, IReadOnlyList<Tensor> microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
+    internal PipelineCut CutModel(nn.Module model, int stages, IReadOnlyList<Tensor>? microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
     {
         var file = Configuration.PipelinePartitionFile;
         var given = IsFirstRank && file is not null && File.Exists(file) ? File.ReadAllText(file) : null;
         var cut = ModelPartitioner.Cut(
             model,
-            microbatch,
+            microbatch ?? [],
             new PartitionRequest
             {
-                Stages = Configuration.PipelineParallelDegree,
+                Stages = stages,
                 MemoryWeight = Configuration.EffectiveMemoryWeight,
                 StageBytes = Configuration.StageMemoryLimitMegabytes is { } limit ? (long)(limit * 1024 * 1024) : null,
                 SplitTied = Configuration.SplitTiedParameters,
-                SkipTracing = Configuration.SkipTracing,
+                SkipTracing = Configuration.SkipTracing || microbatch is null,
                 Fixed = given,
                 Manual = Configuration.AutoPartition ? null : new ManualPartition(
                     _stages,

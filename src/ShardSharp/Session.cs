@@ -79,21 +79,29 @@ public sealed partial class Session : IDisposable
     /// gathered and reduced together, and those outside of all units are one more. Null chooses the members of lists, such as the blocks of a
     /// transformer, and the modules beside them.
     /// </param>
+    /// <param name="example">
+    /// Makes an example of what the module is called with, of the size of a microbatch: in a pipeline the module is run once with it to find its
+    /// parts and what they cost. Null for a Sequential or an <see cref="Pipeline.IPipelineModel"/>, which is then cut by its parameters alone.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
-    /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
-    public DistributedModel<TModule> DistributedModel<TModule>(Func<TModule> create, Func<string, bool>? isUnit = null)
+    /// <exception cref="ArgumentException">
+    /// <paramref name="isUnit"/> chose a module that is never called, such as a list; or the module cannot be cut into the stages of the pipeline, and
+    /// the message says what would help.
+    /// </exception>
+    public DistributedModel<TModule> DistributedModel<TModule>(
+        Func<TModule> create, Func<string, bool>? isUnit = null, Func<IReadOnlyList<Tensor>>? example = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
         {
             var built = Build(create);
-            return Distribute(OnDevice(built), isUnit, Cut(built));
+            return Distribute(OnDevice(built), isUnit, Cut(built, example));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
-        var pipeline = Cut(module);
+        var pipeline = Cut(module, example);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit, pipeline);

@@ -55,7 +55,11 @@ public sealed class ReferenceCurveTests
         var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
         RankHarness.RunSessions(
             stages * copies, session => curve.Run(session),
-            new ParallelConfiguration { PipelineParallelDegree = stages, Pipeline = kind, Microbatches = microbatches, ShardOptimizerState = copies > 1 });
+            new ParallelConfiguration
+            {
+                PipelineParallelDegree = stages, Pipeline = kind, Microbatches = microbatches,
+                ShardOptimizerState = copies > 1, SplitTiedParameters = true,
+            });
     }
 
     [Theory]
