@@ -63,11 +63,18 @@ internal sealed class PipelinedModel : IDisposable
     public int HoldersOf(string name) => Ties.FirstOrDefault(tie => tie.Name == name)?.Holders ?? 1;
 
     /// <summary>The schedule of a step.</summary>
+    /// <exception cref="InvalidOperationException">It is to train, and has no backward.</exception>
     public PipelineSchedule Schedule(int microbatches, bool isTraining)
     {
         if (_schedules.TryGetValue((microbatches, isTraining), out var schedule))
             return schedule;
         schedule = StepSchedules.Training(_configuration, microbatches);
+        if (isTraining && !schedule.HasBackward)
+        {
+            throw new InvalidOperationException(
+                $"The schedule {schedule.Name} has no backward, so it is for Forward of a model alone. Choose another for training: pipeline = interleaved.");
+        }
+
         return _schedules[(microbatches, isTraining)] = isTraining ? schedule : StepSchedules.ForwardsOf(schedule);
     }
 
