@@ -187,7 +187,10 @@ public sealed partial class Session : IDisposable
         lock (_construction)
         {
             manual_seed(Configuration.Seed);
-            return create();
+            var built = create();
+            if (built is nn.Module module)
+                NoteStages(module);
+            return built;
         }
     }
 
