@@ -108,7 +108,7 @@ public abstract partial class DistributedModel
         MicrobatchWeights? weights) : PipelineStep(model, arguments)
     {
         private readonly double _lossScale = model.LossScaler?.Scale ?? 1;
-        private readonly IReadOnlyList<TiedParameter> _ties = model.Pipeline!.Ties;
+        private readonly IReadOnlyList<TiedCopy> _ties = model.Pipeline!.Ties;
 
         /// <summary>Whether gradients are averaged at the end.</summary>
         public required bool Synchronizes { get; init; }

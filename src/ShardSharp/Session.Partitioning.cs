@@ -1,4 +1,5 @@
 using ShardSharp.Checkpoints;
+using ShardSharp.Modules;
 using ShardSharp.Pipeline.Partitioning;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
@@ -8,6 +9,21 @@ namespace ShardSharp;
 public sealed partial class Session
 {
     private readonly Dictionary<nn.Module, int> _stages = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>
+    /// Modules that this thread creates until the result is disposed belong to a stage of the pipeline (SMP: <c>smp.partition</c>); the innermost
+    /// scope counts. Counts with <c>auto_partition</c> = false alone.
+    /// </summary>
+    /// <remarks>Modules are known by the parameters that they make; those without parameters stay with the module before them.</remarks>
+    /// <param name="stage">The stage, 0 to <c>pipeline_parallel_degree</c> - 1.</param>
+    /// <returns>The scope; dispose it on the same thread.</returns>
+    /// <exception cref="PlatformNotSupportedException">This is for Linux x64; elsewhere use the other overload, or
+    /// <see cref="SetPartition"/>.</exception>
+    public IDisposable Partition(int stage)
+    {
+        RequireStage(stage);
+        return Configuration.AutoPartition ? new NoScope() : new CreationScope(_stages, stage);
+    }
 
     /// <summary>
     /// Creates a module that belongs to a stage of the pipeline, with all that it holds but for what is put elsewhere in turn (SMP:
@@ -42,22 +58,24 @@ public sealed partial class Session
     /// and writes it to <c>pipeline_partition_file</c> if that does not exist.
     /// </summary>
     /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
-    /// <param name="microbatch">A microbatch of this rank.</param>
+    /// <param name="stages">How many stages: the pipeline's degree, or more where ranks have several.</param>
+    /// <param name="microbatch">A microbatch of this rank; null to go by the parameters alone.</param>
     /// <param name="forward">Calls the model with the tensors of a microbatch; null calls it with as many as it takes.</param>
-    internal PipelineCut CutModel(nn.Module model, IReadOnlyList<Tensor> microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
+    internal PipelineCut CutModel(nn.Module model, int stages, IReadOnlyList<Tensor>? microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
     {
+        NoteStages(model);
         var file = Configuration.PipelinePartitionFile;
         var given = IsFirstRank && file is not null && File.Exists(file) ? File.ReadAllText(file) : null;
         var cut = ModelPartitioner.Cut(
             model,
-            microbatch,
+            microbatch ?? [],
             new PartitionRequest
             {
-                Stages = Configuration.PipelineParallelDegree,
+                Stages = stages,
                 MemoryWeight = Configuration.EffectiveMemoryWeight,
                 StageBytes = Configuration.StageMemoryLimitMegabytes is { } limit ? (long)(limit * 1024 * 1024) : null,
                 SplitTied = Configuration.SplitTiedParameters,
-                SkipTracing = Configuration.SkipTracing,
+                SkipTracing = Configuration.SkipTracing || microbatch is null,
                 Fixed = given,
                 Manual = Configuration.AutoPartition ? null : new ManualPartition(
                     _stages,
@@ -75,12 +93,26 @@ public sealed partial class Session
         return cut;
     }
 
+    /// <summary>Takes note of the modules that were created in scopes, while their parameters are where they were made.</summary>
+    private void NoteStages(nn.Module model)
+    {
+        foreach (var (module, stage) in CreationScope.Created(model, _stages))
+            _stages.TryAdd(module, stage);
+    }
+
     private void RequireStage(int stage)
     {
         if (stage < 0 || stage >= Configuration.PipelineParallelDegree)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(stage), stage, $"With pipeline_parallel_degree = {Configuration.PipelineParallelDegree}, stages are 0 to {Configuration.PipelineParallelDegree - 1}.");
+        }
+    }
+
+    private sealed class NoScope : IDisposable
+    {
+        public void Dispose()
+        {
         }
     }
 }

@@ -7,23 +7,34 @@ namespace ShardSharp;
 
 public sealed partial class Session
 {
-    /// <summary>Cuts a model into the stages of the pipeline and lets go of those of other ranks; null where there is no pipeline.</summary>
-    private PipelinedModel? Cut(nn.Module module)
+    /// <summary>Cuts a model into the stages of the pipeline; null where there is no pipeline.</summary>
+    /// <param name="module">The model, whole.</param>
+    /// <param name="example">What the model is called with; null if it lists its parts.</param>
+    private PipelineCut? Cut(nn.Module module, Func<IReadOnlyList<Tensor>>? example)
     {
         if (Configuration.PipelineParallelDegree == 1)
             return null;
         if (Device.type != DeviceType.CPU)
             throw new NotSupportedException("Pipeline parallelism runs on CPUs. Set pipeline_parallel_degree to 1 with backend = nccl.");
-        var chain = ModelChains.List(module) ?? throw new NotSupportedException(
-            $"pipeline_parallel_degree is {Configuration.PipelineParallelDegree}, but nothing says where a {module.GetType().Name} can be cut. Build "
-            + "it as a Sequential, or let it implement IPipelineModel.");
-        var placement = StepSchedules.Placement(Configuration);
-        var layers = chain.Parts.Select(part => new LayerCost(
-            part.Name, 0, part.Parameters.Sum(parameter => parameter.numel() * parameter.element_size()), 0)).ToArray();
-        var partition = PipelinePartitioner.Partition(layers, placement.Stages, memoryWeight: 1);
-        var cut = new CutModel(
-            module, chain, [.. Enumerable.Range(0, layers.Length).Select(partition.StageOf)], placement, Groups.Pipeline.Rank);
-        cut.ReleaseOthers();
-        return new PipelinedModel(cut, Configuration, Groups.Pipeline);
+        if (example is null && ModelChains.List(module) is null)
+        {
+            throw new ArgumentException(
+                $"pipeline_parallel_degree is {Configuration.PipelineParallelDegree}, but a {module.GetType().Name} does not list its parts, so it has to be "
+                + "run once to find where it can be cut. Pass session.DistributedModel an example of what it is called with, as example: () => "
+                + "[tokens], or build it as a Sequential.", nameof(module));
+        }
+
+        using var scope = NewDisposeScope();
+        return CutModel(module, StepSchedules.Placement(Configuration).Stages, example?.Invoke());
+    }
+
+    /// <summary>The stages of this rank. It lets go of those of other ranks, once every parameter has been divided that is to be.</summary>
+    private PipelinedModel? Pipelined(nn.Module module, PipelineCut? cut)
+    {
+        if (cut is null)
+            return null;
+        var stages = new CutModel(module, cut, StepSchedules.Placement(Configuration), Groups.Pipeline.Rank);
+        stages.ReleaseOthers();
+        return new PipelinedModel(stages, Configuration, Groups.Pipeline);
     }
 }

@@ -83,25 +83,35 @@ public sealed partial class Session : IDisposable
     /// Makes the plan by which tensor parallelism spreads the module (<c>tensor_parallel_degree</c>); null takes that of an
     /// <see cref="ITensorParallelModule"/>, and an automatic one for other modules.
     /// </param>
+    /// <param name="example">
+    /// Makes an example of what the module is called with, of the size of a microbatch: in a pipeline the module is run once with it to find its
+    /// parts and what they cost. Null for a Sequential or an <see cref="Pipeline.IPipelineModel"/>, which is then cut by its parameters alone.
+    /// </param>
     /// <returns>The model, which owns the module.</returns>
-    /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="isUnit"/> chose a module that is never called, such as a list; or the module cannot be cut into the stages of the pipeline, and
+    /// the message says what would help.
+    /// </exception>
     /// <exception cref="TensorParallelException">The plan does not fit the module; it says where, and what would work.</exception>
     public DistributedModel<TModule> DistributedModel<TModule>(
-        Func<TModule> create, Func<string, bool>? isUnit = null, Func<TModule, TensorParallelPlan>? plan = null)
+        Func<TModule> create, Func<string, bool>? isUnit = null, Func<TModule, TensorParallelPlan>? plan = null,
+        Func<IReadOnlyList<Tensor>>? example = null)
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
         if (!Configuration.DelayedParameterInitialization)
         {
             var built = OnDevice(Build(create));
+            var stages = Cut(built, example);
             var divided = TensorParallelize(built, plan);
-            return Distribute(built, isUnit, divided, Cut(built));
+            return Distribute(built, isUnit, divided, Pipelined(built, stages));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
+        var cut = Cut(module, example);
         var tensor = TensorParallelize(module, plan);
-        var pipeline = Cut(module);
+        var pipeline = Pipelined(module, cut);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit, tensor, pipeline);
@@ -188,7 +198,10 @@ public sealed partial class Session : IDisposable
         lock (_construction)
         {
             manual_seed(Configuration.Seed);
-            return create();
+            var built = create();
+            if (built is nn.Module module)
+                NoteStages(module);
+            return built;
         }
     }
 

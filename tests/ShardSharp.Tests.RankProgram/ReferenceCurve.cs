@@ -48,7 +48,7 @@ public sealed class ReferenceCurve(string folder)
     {
         using var scope = NewDisposeScope();
         var (model, optimizer) = Create(session);
-        var first = session.ResumeFromCheckpoint(checkpoints)?.UserContent?.GetValue<int>() ?? 0;
+        var first = session.ResumeFromCheckpoint(checkpoints)?.UserContent<int>() ?? 0;
         Train(session, model, optimizer, first, steps);
         session.SaveCheckpoint(checkpoints, $"step-{first + steps}", userContent: first + steps);
         optimizer.Dispose();

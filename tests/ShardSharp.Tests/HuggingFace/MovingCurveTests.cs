@@ -29,6 +29,9 @@ public sealed class MovingCurveTests
         using var folder = new TemporaryFolder();
         var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
         foreach (var (ranks, layout) in Layouts)
-            RankHarness.RunSessions(ranks, session => curve.Continue(session, folder.Path, ReferenceCurve.Steps / Layouts.Length), layout);
+        {
+            RankHarness.RunSessions(
+                ranks, session => curve.Continue(session, folder.Path, ReferenceCurve.Steps / Layouts.Length), layout with { SplitTiedParameters = true });
+        }
     }
 }

@@ -39,6 +39,29 @@ public sealed class ReferenceCurveTests
             new RankHarnessOptions { SeparateHosts = separateHosts });
     }
 
+    /// <summary>Schedules, stages and microbatches; GPT-2's embedding and head are one parameter, on the first stage and the last.</summary>
+    [Theory]
+    [InlineData("gpt2", 2, 1, PipelineScheduleKind.Interleaved, 1)]
+    [InlineData("gpt2", 2, 1, PipelineScheduleKind.Simple, 2)]
+    [InlineData("gpt2", 4, 1, PipelineScheduleKind.ZeroBubbleH1, 4)]
+    [InlineData("gpt2", 2, 1, PipelineScheduleKind.ZeroBubbleV, 4)]
+    [InlineData("gpt2", 2, 2, PipelineScheduleKind.Interleaved, 2)]
+    [InlineData("llama", 4, 1, PipelineScheduleKind.Interleaved, 4)]
+    [InlineData("llama", 2, 1, PipelineScheduleKind.InterleavedChunks, 2)]
+    [InlineData("llama", 2, 2, PipelineScheduleKind.ZeroBubbleH1, 2)]
+    [InlineData("mixtral", 2, 1, PipelineScheduleKind.Interleaved, 2)]
+    public void Stages_train_as_transformers_does(string model, int stages, int copies, PipelineScheduleKind kind, int microbatches)
+    {
+        var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
+        RankHarness.RunSessions(
+            stages * copies, session => curve.Run(session),
+            new ParallelConfiguration
+            {
+                PipelineParallelDegree = stages, Pipeline = kind, Microbatches = microbatches,
+                ShardOptimizerState = copies > 1, SplitTiedParameters = true,
+            });
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
 namespace ShardSharp.Native;
@@ -88,8 +89,19 @@ internal static class AllocatorCode
     ];
 
     /// <summary>The code with what it refers to: its own words of memory, the functions of the C library, and libtorch's function.</summary>
-    public static unsafe byte[] With(Words* words, nint malloc, nint usableSize, nint free, nint libtorch) =>
-        [.. Code, .. MemoryMarshal.AsBytes<nint>([(nint)words, malloc, usableSize, free, libtorch])];
+    /// <param name="words">Its own words.</param>
+    /// <param name="malloc">Of the C library.</param>
+    /// <param name="usableSize">Of the C library.</param>
+    /// <param name="free">Of the C library.</param>
+    /// <param name="libtorch">What allocates smaller tensors.</param>
+    /// <param name="smallest">The smallest tensor that is not left to libtorch, in bytes.</param>
+    public static unsafe byte[] With(Words* words, nint malloc, nint usableSize, nint free, nint libtorch, int smallest = SmallestBlock)
+    {
+        const int Smallest = 7;
+        byte[] code = [.. Code, .. MemoryMarshal.AsBytes<nint>([(nint)words, malloc, usableSize, free, libtorch])];
+        BinaryPrimitives.WriteInt32LittleEndian(code.AsSpan(Smallest), smallest);
+        return code;
+    }
 
     /// <summary>What the code reads and writes.</summary>
     [StructLayout(LayoutKind.Sequential)]

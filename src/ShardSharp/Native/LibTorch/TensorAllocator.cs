@@ -35,6 +35,10 @@ internal static unsafe partial class TensorAllocator
     private static readonly AllocatorCode.Words* Words = (AllocatorCode.Words*)NativeMemory.AllocZeroed((nuint)sizeof(AllocatorCode.Words));
     private static readonly Lock Redirecting = new();
 
+    private static nint _set;
+    private static nint* _ordinary;
+    private static nint* _everySize;
+
     /// <summary>Bytes that the tensors of this process hold, of at least <see cref="AllocatorCode.SmallestBlock"/> each.</summary>
     public static long BytesInUse => Volatile.Read(ref Words->InUse);
 
@@ -54,17 +58,21 @@ internal static unsafe partial class TensorAllocator
     public static void ResetPeak() => Volatile.Write(ref Words->Peak, BytesInUse);
 
     /// <summary>
-    /// Takes the memory of tensors that this thread makes, of at least <see cref="AllocatorCode.SmallestBlock"/>, from elsewhere until the
-    /// result is disposed, on this thread too. One thread at a time: others wait here. The allocator must be installed.
+    /// Takes the memory of tensors that this thread makes from elsewhere until the result is disposed, on this thread too. One thread at a time:
+    /// others wait here. Within one of the same thread it takes the place of that one until its end. The allocator must be installed.
     /// </summary>
     /// <param name="allocate">Memory that begins on a 64-byte boundary; null has libtorch throw. It must not throw itself.</param>
     /// <param name="free">Frees such memory, on any thread, at any time until the process ends.</param>
-    public static Redirection Redirect(delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free)
+    /// <param name="everySize">Whether tensors below <see cref="AllocatorCode.SmallestBlock"/> are taken as well.</param>
+    public static Redirection Redirect(delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free, bool everySize = false)
     {
         Redirecting.Enter();
+        var redirection = new Redirection(Words->Thread, Words->Allocate, Words->Free, everySize);
         (Words->Allocate, Words->Free) = ((nint)allocate, (nint)free);
         Volatile.Write(ref Words->Thread, ThisThread());
-        return default;
+        if (everySize)
+            Use(_everySize);
+        return redirection;
     }
 
     private static bool TryInstall()
@@ -85,20 +93,36 @@ internal static unsafe partial class TensorAllocator
         nint malloc = NativeLibrary.GetExport(process, "malloc"), free = NativeLibrary.GetExport(process, "free");
         var usableSize = NativeLibrary.GetExport(process, "malloc_usable_size");
         var functions = new ReadOnlySpan<nint>((void*)table, TableEntries).ToArray();
-        functions[Allocate] = ExecutableMemory.TryCreate(AllocatorCode.With(Words, malloc, usableSize, free, functions[Allocate]));
-        if (functions[Allocate] == 0)
+        var libtorch = functions[Allocate];
+        _set = set;
+        _ordinary = Create(AllocatorCode.SmallestBlock);
+        _everySize = Create(smallest: 1);
+        if (_ordinary == null || _everySize == null)
             return false;
-
-        // The allocator and its table live as long as the process: libtorch asks for it at any time.
-        var allocator = (nint*)NativeMemory.Alloc((nuint)(1 + TableEntries), (nuint)sizeof(nint));
-        functions.CopyTo(new Span<nint>(allocator + 1, TableEntries));
-        allocator[0] = (nint)(allocator + 1 + FirstFunction);
-        const byte DefaultPriority = 0;
-        ((delegate* unmanaged<nint*, byte, void>)set)(allocator, DefaultPriority);
+        Use(_ordinary);
 
         // Only now that freed blocks fit is it worth keeping them.
         GlibcHeap.KeepFreedMemory();
         return true;
+
+        nint* Create(int smallest)
+        {
+            functions[Allocate] = ExecutableMemory.TryCreate(AllocatorCode.With(Words, malloc, usableSize, free, libtorch, smallest));
+            if (functions[Allocate] == 0)
+                return null;
+
+            // The allocator and its table live as long as the process: libtorch asks for it at any time.
+            var allocator = (nint*)NativeMemory.Alloc((nuint)(1 + TableEntries), (nuint)sizeof(nint));
+            functions.CopyTo(new Span<nint>(allocator + 1, TableEntries));
+            allocator[0] = (nint)(allocator + 1 + FirstFunction);
+            return allocator;
+        }
+    }
+
+    private static void Use(nint* allocator)
+    {
+        const byte DefaultPriority = 0;
+        ((delegate* unmanaged<nint*, byte, void>)_set)(allocator, DefaultPriority);
     }
 
     /// <summary>On x86-64 a thread's number in the C library is the address that fs:[0] holds (nptl, THREAD_SELF).</summary>
@@ -106,11 +130,21 @@ internal static unsafe partial class TensorAllocator
     private static partial nint ThisThread();
 
     /// <summary>Ends a <see cref="Redirect"/>.</summary>
-    internal readonly ref struct Redirection
+    internal sealed class Redirection(nint thread, nint allocate, nint free, bool everySize) : IDisposable
     {
+        /// <summary>What the redirection around this one allocates with; 0 if there is none.</summary>
+        public nint OuterAllocate => thread == 0 ? 0 : allocate;
+
+        /// <summary>What frees that.</summary>
+        public nint OuterFree => free;
+
         public void Dispose()
         {
+            if (everySize)
+                Use(_ordinary);
             Volatile.Write(ref Words->Thread, 0);
+            (Words->Allocate, Words->Free) = (allocate, free);
+            Volatile.Write(ref Words->Thread, thread);
             Redirecting.Exit();
         }
     }

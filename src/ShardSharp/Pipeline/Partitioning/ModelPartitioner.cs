@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Tracing;
 using static TorchSharp.torch;
@@ -14,28 +15,43 @@ internal static class ModelPartitioner
     /// <param name="ranks">The ranks that are to agree.</param>
     /// <param name="gate">Held while the model runs: ranks of one process share its random generator.</param>
     /// <exception cref="ArgumentException">The model cannot be cut so; the message says where it can be, and how to change that.</exception>
-    /// <exception cref="InvalidOperationException">The model has other parts on this rank than on the first.</exception>
     public static PipelineCut Cut(nn.Module model, IReadOnlyList<Tensor> microbatch, PartitionRequest request, ProcessGroup ranks, Lock gate)
     {
-        ModelChain chain;
-        IReadOnlyList<ChainBreak> breaks;
+        ModelChain? chain = null;
         Decision? decision = null;
-        lock (gate)
+        ExceptionDispatchInfo? failure = null;
+        try
         {
-            (chain, breaks) = Parts(model, microbatch, request);
-            if (ranks.Rank == 0)
+            lock (gate)
             {
-                // A partition from elsewhere knows what it was measured with.
-                var costs = request.SkipTracing || request.Stages == 1 || request.Fixed is not null
-                    ? PartCosts.OfParameters(chain, model) : PartCosts.Measure(chain, model, microbatch);
-                var partition = Decide(chain, model, costs, breaks, request);
-                decision = new Decision([.. partition.Layers], [.. partition.Stages.Select(stage => stage.Count)]);
+                (chain, var breaks) = Parts(model, microbatch, request);
+                if (ranks.Rank == 0)
+                    decision = Decide(chain, model, microbatch, breaks, request);
             }
+        }
+        catch (Exception thrown)
+        {
+            // The others must not wait for what will not come.
+            failure = ExceptionDispatchInfo.Capture(thrown);
+            decision = new Decision([], [], thrown.Message);
         }
 
         decision = ranks.BroadcastObject(decision!, root: 0);
-        RequireSame(decision.Layers, chain, "on this rank", "on the first rank of the pipeline");
-        return new PipelineCut(chain, PipelinePartition.Of(decision.Layers, decision.Counts, request.MemoryWeight));
+        failure?.Throw();
+        if (decision.Refusal is { } refusal)
+            throw new ArgumentException(refusal, nameof(model));
+        RequireSame(decision.Layers, chain!, "on this rank", "on the first rank of the pipeline");
+        return new PipelineCut(chain!, PipelinePartition.Of(decision.Layers, decision.Counts, request.MemoryWeight));
+    }
+
+    private static Decision Decide(
+        ModelChain chain, nn.Module model, IReadOnlyList<Tensor> microbatch, IReadOnlyList<ChainBreak> breaks, PartitionRequest request)
+    {
+        // A partition from elsewhere knows what it was measured with.
+        var costs = request.SkipTracing || request.Stages == 1 || request.Fixed is not null
+            ? PartCosts.OfParameters(chain, model) : PartCosts.Measure(chain, model, microbatch);
+        var partition = Decide(chain, model, costs, breaks, request);
+        return new Decision([.. partition.Layers], [.. partition.Stages.Select(stage => stage.Count)], Refusal: null);
     }
 
     private static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Parts(nn.Module model, IReadOnlyList<Tensor> microbatch, PartitionRequest request)
@@ -111,5 +127,5 @@ internal static class ModelPartitioner
     }
 
     /// <summary>What the first rank tells the others.</summary>
-    private sealed record Decision(LayerCost[] Layers, int[] Counts);
+    private sealed record Decision(LayerCost[] Layers, int[] Counts, string? Refusal);
 }

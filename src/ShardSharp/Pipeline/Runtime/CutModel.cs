@@ -1,5 +1,6 @@
 using ShardSharp.Modules;
 using ShardSharp.Native;
+using ShardSharp.Pipeline.Partitioning;
 using ShardSharp.Pipeline.Schedules;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -9,17 +10,16 @@ namespace ShardSharp.Pipeline.Runtime;
 /// <summary>A model whose chain of parts is cut into the stages of a pipeline.</summary>
 internal sealed class CutModel
 {
-    private readonly ChainPart[][] _stages;
+    private readonly IReadOnlyList<ChainPart>[] _stages;
 
     /// <param name="root">The model.</param>
-    /// <param name="chain">The model as a chain.</param>
-    /// <param name="stageOfPart">The stage of each part, ascending; every stage has at least one.</param>
+    /// <param name="cut">Its parts, and which stage each is on.</param>
     /// <param name="placement">Which rank of the pipeline runs which stages.</param>
     /// <param name="rank">This rank of the pipeline.</param>
-    public CutModel(nn.Module root, ModelChain chain, IReadOnlyList<int> stageOfPart, StagePlacement placement, int rank)
+    public CutModel(nn.Module root, PipelineCut cut, StagePlacement placement, int rank)
     {
         (Root, Placement, Rank) = (root, placement, rank);
-        _stages = [.. Enumerable.Range(0, placement.Stages).Select(stage => chain.Parts.Where((_, part) => stageOfPart[part] == stage).ToArray())];
+        _stages = [.. Enumerable.Range(0, placement.Stages).Select(cut.PartsOf)];
         var mine = placement.StagesOf(rank).SelectMany(stage => _stages[stage]).ToArray();
         Held = PartialModule.Select(root, mine.SelectMany(part => part.Modules), mine.SelectMany(part => part.Holders));
     }

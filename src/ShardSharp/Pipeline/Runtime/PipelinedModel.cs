@@ -32,7 +32,7 @@ internal sealed class PipelinedModel : IDisposable
     public ProcessGroup Group => _group;
 
     /// <summary>Parameters of this rank that other ranks have as well.</summary>
-    public IReadOnlyList<TiedParameter> Ties { get; }
+    public IReadOnlyList<TiedCopy> Ties { get; }
 
     /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
     public int PeakSaved => _executor.PeakSaved;
@@ -63,11 +63,18 @@ internal sealed class PipelinedModel : IDisposable
     public int HoldersOf(string name) => Ties.FirstOrDefault(tie => tie.Name == name)?.Holders ?? 1;
 
     /// <summary>The schedule of a step.</summary>
+    /// <exception cref="InvalidOperationException">It is to train, and has no backward.</exception>
     public PipelineSchedule Schedule(int microbatches, bool isTraining)
     {
         if (_schedules.TryGetValue((microbatches, isTraining), out var schedule))
             return schedule;
         schedule = StepSchedules.Training(_configuration, microbatches);
+        if (isTraining && !schedule.HasBackward)
+        {
+            throw new InvalidOperationException(
+                $"The schedule {schedule.Name} has no backward, so it is for Forward of a model alone. Choose another for training: pipeline = interleaved.");
+        }
+
         return _schedules[(microbatches, isTraining)] = isTraining ? schedule : StepSchedules.ForwardsOf(schedule);
     }
 
@@ -79,9 +86,9 @@ internal sealed class PipelinedModel : IDisposable
         _group.Dispose();
     }
 
-    private List<TiedParameter> FindTies()
+    private List<TiedCopy> FindTies()
     {
-        var ties = new List<TiedParameter>();
+        var ties = new List<TiedCopy>();
         var groups = new Dictionary<string, ProcessGroup>();
         foreach (var (name, parameter) in Model.Root.named_parameters())
         {
@@ -99,7 +106,7 @@ internal sealed class PipelinedModel : IDisposable
             }
 
             if (ranks.Contains(_group.Rank))
-                ties.Add(new TiedParameter(name, parameter, group, _configuration.IsMixedPrecision));
+                ties.Add(new TiedCopy(name, parameter, group, _configuration.IsMixedPrecision));
         }
 
         return ties;

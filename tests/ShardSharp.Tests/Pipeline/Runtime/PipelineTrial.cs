@@ -95,9 +95,17 @@ internal sealed record PipelineTrial(
             }
 
             var norm = optimizer.ClipGradients(LargestNorm);
-            var gradients = model.NamedParameters.ToDictionary(named => named.Name, named => Values(named.Parameter.grad));
+
+            // Of sharded state a rank has pieces of the gradients, for which the norm speaks.
+            var gradients = session.Configuration.ShardsState
+                ? []
+                : model.NamedParameters.ToDictionary(named => named.Name, named => Values(named.Parameter.grad));
             optimizer.step();
-            moments[step] = new Moment(loss, norm, gradients, model.NamedParameters.ToDictionary(named => named.Name, named => Values(named.Parameter)));
+            using var whole = model.GatherParameters();
+            var mine = model.NamedParameters.Select(named => named.Name).ToHashSet();
+            moments[step] = new Moment(
+                loss, norm, gradients,
+                model.Module.named_parameters().Where(named => mine.Contains(named.name)).ToDictionary(named => named.name, named => Values(named.parameter)));
         }
 
         return moments;

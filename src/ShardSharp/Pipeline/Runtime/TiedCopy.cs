@@ -9,7 +9,7 @@ namespace ShardSharp.Pipeline.Runtime;
 /// <param name="parameter">This rank's copy.</param>
 /// <param name="group">The ranks that have one.</param>
 /// <param name="inFloat32">Whether gradients are summed over microbatches in float32, whatever the parameter's type.</param>
-internal sealed class TiedParameter(string name, Parameter parameter, ProcessGroup group, bool inFloat32)
+internal sealed class TiedCopy(string name, Parameter parameter, ProcessGroup group, bool inFloat32)
 {
     // What was summed up before; adding this rank's part to it and summing again would count it once for each rank.
     private Tensor? _delivered;
