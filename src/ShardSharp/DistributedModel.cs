@@ -5,6 +5,7 @@ using ShardSharp.Diagnostics;
 using ShardSharp.Modules;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,10 +1,9 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
-using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Automatic;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>A model that is spread over the ranks of a tensor-parallel group. Disposing it takes the hooks off; parameters stay divided.</summary>
 public sealed class TensorParallelModule : IDisposable

@@ -1,8 +1,9 @@
 using CsCheck;
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Styles;
