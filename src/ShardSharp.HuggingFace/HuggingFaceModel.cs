@@ -64,10 +64,12 @@ public static class HuggingFaceModel
     /// <param name="folder">The folder, which must not exist, or be empty.</param>
     /// <param name="largestFile">The most bytes of parameters in a file; more are spread over several files with an index.</param>
     /// <exception cref="IOException">The folder has something in it, or cannot be written.</exception>
+    /// <exception cref="InvalidOperationException">This rank has parts of the parameters only.</exception>
     public static void SaveHuggingFace(this LanguageModel model, string folder, long largestFile = 5_000_000_000)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrEmpty(folder);
+        RequireWhole(model);
         AtomicFolder.Write(folder, partial =>
         {
             using var scope = NewDisposeScope();
@@ -77,6 +79,24 @@ public static class HuggingFaceModel
             SafetensorsFolder.Write(partial, stored, new Dictionary<string, string> { ["format"] = "pt" }, largestFile);
             WriteConfiguration(model, stored[0].Value.dtype, Path.Combine(partial, ConfigurationFile));
         });
+    }
+
+    /// <summary>Refuses a model whose parameters are not here, or not all of them: what would be saved is no model.</summary>
+    private static void RequireWhole(LanguageModel model)
+    {
+        var configuration = new ConfigurationReader(ConfigurationFile, model.Configuration);
+        using var whole = new LanguageModel(
+            model.Architecture, model.Configuration, model.Architecture.Build(configuration, new ModuleFactory(META, ScalarType.Float32)));
+        var shapes = whole.named_parameters().ToDictionary(named => named.name, named => named.parameter.shape);
+        foreach (var (name, parameter) in model.named_parameters())
+        {
+            if (!parameter.shape.SequenceEqual(shapes[name]))
+            {
+                throw new InvalidOperationException(
+                    $"Parameter '{name}' has shape [{string.Join(", ", parameter.shape)}] here instead of [{string.Join(", ", shapes[name])}]: the model is "
+                    + "divided over ranks. Save it within using (model.GatherParameters()) of the distributed model, which all ranks enter.");
+            }
+        }
     }
 
     private static KeyValuePair<string, Tensor> AsStored(Architecture architecture, string name, Tensor parameter) =>

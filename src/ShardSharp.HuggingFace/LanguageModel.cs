@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using ShardSharp.HuggingFace.Architectures;
 using ShardSharp.Pipeline;
+using ShardSharp.TensorParallel;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace;

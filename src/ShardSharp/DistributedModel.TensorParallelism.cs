@@ -1,5 +1,6 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

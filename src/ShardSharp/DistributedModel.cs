@@ -6,6 +6,7 @@ using ShardSharp.Modules;
 using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -88,7 +89,8 @@ public abstract partial class DistributedModel : IDisposable
     /// Makes the module's parameters readable, whole, on every rank until the result is disposed; every rank calls it. For what does not go
     /// through a step or <c>Forward</c> of this model, such as saving, printing or generating with the module on one rank alone.
     /// </summary>
-    public IDisposable GatherParameters() => _engine.GatherParameters();
+    public IDisposable GatherParameters() =>
+        TensorParallelism is { } tensor ? tensor.GatherParameters(_engine.GatherParameters()) : _engine.GatherParameters();
 
     /// <inheritdoc/>
     public void Dispose()
@@ -150,7 +152,17 @@ public abstract partial class DistributedModel : IDisposable
 
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
-    internal void RequireSuitable(optim.Optimizer optimizer) => _engine.RequireSuitable(optimizer);
+    internal void RequireSuitable(optim.Optimizer optimizer)
+    {
+        if (TensorRanks is not null && optimizer is LBFGS)
+        {
+            throw new NotSupportedException(
+                "LBFGS takes inner products over all parameters, of which a tensor-parallel rank has parts. Use an optimizer that treats every element "
+                + "by itself, such as AdamW.");
+        }
+
+        _engine.RequireSuitable(optimizer);
+    }
 
     internal void Update(Action update) => _engine.Update(update);
 

@@ -1,5 +1,6 @@
 using ShardSharp.DataParallel;
 using ShardSharp.Pipeline.Runtime;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 

@@ -40,7 +40,8 @@ public sealed partial class Session
         _optimizers.Aggregate((long?)0, (sum, optimizer) => sum + bytes(optimizer.Inner));
 
     /// <summary>What the groups need through which training exchanges data; null if one of them does not say.</summary>
-    private long? BufferBytes() => new[] { Groups.ReducedData, Groups.Shard, Groups.Replicate }.Distinct()
+    private long? BufferBytes() => new[] { Groups.ReducedData, Groups.Shard, Groups.Replicate }
+        .Concat(Configuration.TensorParallelDegree > 1 ? [Groups.Tensor] : []).Distinct()
         .Aggregate((long?)0, (sum, group) => sum + group.BufferBytes);
 
     private void PrintMemory()

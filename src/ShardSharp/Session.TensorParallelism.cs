@@ -1,4 +1,5 @@
 using ShardSharp.DataParallel;
+using ShardSharp.Native;
 using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Automatic;
 using ShardSharp.Topology;
@@ -32,8 +33,14 @@ public sealed partial class Session
 
         // A model that is built in a file because it does not fit in memory is not computed with before it is divided, and of one that is cut into
         // stages no rank can compute all.
-        var example = Configuration.DelayedParameterInitialization || Configuration.PipelineParallelDegree > 1 ? null : ModelExample.Of(module, Configuration.TensorParallelDegree);
-        return new TensorParallelModule(module, chosen, Groups.Tensor, example);
+        var isTried = !Configuration.DelayedParameterInitialization && Configuration.PipelineParallelDegree == 1;
+        var example = isTried ? ModelExample.Of(module, Configuration.TensorParallelDegree) : null;
+        var spread = new TensorParallelModule(module, chosen, Groups.Tensor, example);
+
+        // The other ranks' parts were here, too.
+        if (OperatingSystem.IsLinux() && TensorAllocator.Install())
+            GlibcHeap.ReturnFreedMemory();
+        return spread;
     }
 
     /// <summary>A module's own plan, with sequence parallelism where memory is what counts and the plan can.</summary>

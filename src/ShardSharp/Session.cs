@@ -3,11 +3,12 @@ using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
-using static TorchSharp.torch;
 using CallSite = ShardSharp.Communication.CallSite;
+using static TorchSharp.torch;
 
 namespace ShardSharp;
 

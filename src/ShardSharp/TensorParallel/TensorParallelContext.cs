@@ -18,6 +18,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     public const int SequenceDimension = -2;
 
     private readonly Dictionary<nint, ParameterLayout> _divided = [];
+    private readonly List<(Parameter Parameter, ParameterLayout Layout)> _parameters = [];
     private readonly Dictionary<int, ProcessGroup> _copies = [];
     private readonly List<IDisposable> _hooks = [];
     private readonly List<Action> _pending = [];
@@ -39,6 +40,12 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     /// <summary>Features of the output that a layer left divided; null where none did.</summary>
     public long? DividedLogits { get; set; }
 
+    /// <summary>The divided parameters, each once.</summary>
+    public IReadOnlyList<(Parameter Parameter, ParameterLayout Layout)> Divided => _parameters;
+
+    /// <summary>Whether modules compute as if they were not divided, because their parameters are whole for a time.</summary>
+    public bool IsSuspended { get; set; }
+
     /// <summary>The divided module that was called last, for errors.</summary>
     public string? LastCalled { get; set; }
 
@@ -51,13 +58,13 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
         if (!ModuleTree.IsCalled(module))
             throw new TensorParallelException($"Module '{name}' is a {module.GetType().Name}, which is never called itself: give styles to what it holds.");
         if (after is not null)
-            _hooks.Add(new ModuleHooks(module, static given => given, after));
+            _hooks.Add(new ModuleHooks(module, static given => given, returned => IsSuspended ? returned : after(returned)));
         _pending.Add(() => _hooks.Add(new ModuleHooks(
             module,
             given =>
             {
                 LastCalled = name;
-                return before is null ? given : before(given);
+                return before is null || IsSuspended ? given : before(given);
             },
             static returned => returned)));
     }
@@ -102,6 +109,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
         using var _ = no_grad();
         TensorData.Set(parameter, layout.Slice(parameter.detach()).clone().contiguous());
         _divided[TensorMemory.DataPointer(parameter)] = layout;
+        _parameters.Add((parameter, layout));
     }
 
     /// <summary>The shape that a parameter had before it was divided.</summary>

@@ -2,7 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.TensorParallel.Automatic;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Tensor parallelism for any module, without a session.</summary>
 public static class TensorParallelExtensions

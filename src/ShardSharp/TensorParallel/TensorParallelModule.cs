@@ -1,10 +1,9 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
-using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Automatic;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>A model that is spread over the ranks of a tensor-parallel group. Disposing it takes the hooks off; parameters stay divided.</summary>
 public sealed class TensorParallelModule : IDisposable
@@ -62,6 +61,12 @@ public sealed class TensorParallelModule : IDisposable
         _check?.Dispose();
         _context.Dispose();
     }
+
+    /// <summary>
+    /// Makes the module whole on every rank, parameters and computation, until the result is disposed. Every rank calls it.
+    /// </summary>
+    /// <param name="inner">Disposed after it: what has made this rank's parts readable.</param>
+    internal IDisposable GatherParameters(IDisposable inner) => new WholeParameters(_context, inner);
 
     /// <summary>Puts the rest of the hooks in place, when those that gather parameters are, and tries the plan.</summary>
     /// <exception cref="TensorParallelException">The model computes something else than it did whole.</exception>

@@ -1,7 +1,7 @@
 using ShardSharp.TensorParallel.Automatic;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Which modules of a model are spread over the ranks of a tensor-parallel group, and how.</summary>
 /// <remarks>

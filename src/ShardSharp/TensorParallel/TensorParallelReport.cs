@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>What tensor parallelism has made of a model: which modules are spread over ranks, and which are left alone and why.</summary>
 public sealed class TensorParallelReport

@@ -2,7 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.TensorParallel.Styles;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>How a module is spread over the ranks of a tensor-parallel group.</summary>
 /// <remarks>

@@ -1,6 +1,10 @@
+using ShardSharp.Checkpoints;
 using ShardSharp.HuggingFace;
 using ShardSharp.Modules;
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
+using ShardSharp.Tests.Checkpoints;
+using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.HuggingFace;
@@ -45,6 +49,45 @@ public sealed class TensorParallelModelTests
 
         Assert.Contains(model.named_parameters(), named => !spread.Layouts.Of(named.name, named.parameter).IsWhole);
     });
+
+    /// <summary>Between two steps of a training the model can be made whole, to be saved or to compute on one rank alone.</summary>
+    [Theory]
+    [InlineData("llama", 1)]
+    [InlineData("gpt2", 2)]
+    public void A_divided_model_is_saved_whole_and_computes_whole(string name, int sharded)
+    {
+        using var folder = new TemporaryFolder();
+        RankHarness.RunSessions(
+            4,
+            session =>
+            {
+                using var scope = NewDisposeScope();
+                using var reference = new ReferenceFile(ReferenceModels.PathOf(name));
+                using var model = session.DistributedModel(() => HuggingFaceModel.Load(ReferenceModels.PathOf(name)));
+                var failure = Assert.Throws<InvalidOperationException>(() => model.Module.SaveHuggingFace(folder[$"part{session.Rank}"]));
+                Assert.Contains("Save it within using (model.GatherParameters())", failure.Message, StringComparison.Ordinal);
+                using (model.GatherParameters())
+                {
+                    using var _ = no_grad();
+                    if (session.Rank == 3)
+                        MustEqual("logits", reference["logits"], model.Module.call(reference["input_ids"]), ParameterLayout.Whole(reference["logits"].shape), 0);
+                    if (session.IsFirstRank)
+                        model.Module.SaveHuggingFace(folder["whole"]);
+                }
+
+                using var output = model.Forward(reference["input_ids"], reference["labels"], (logits, labels) => model.CrossEntropy(logits, labels));
+                Assert.Equal(reference["loss"].item<float>(), output.ReduceMean(), 1e-4);
+            },
+            new ParallelConfiguration { TensorParallelDegree = 4 / sharded, ShardedDataParallelDegree = sharded, PrescaledBatch = true });
+
+        using var before = SafetensorsFile.Open(Path.Combine(ReferenceModels.PathOf(name), "model.safetensors"));
+        using var after = SafetensorsFile.Open(Path.Combine(folder["whole"], "model.safetensors"));
+        Assert.All(before.Entries, entry =>
+        {
+            using var inner = NewDisposeScope();
+            Assert.True(before.Read(entry.Name).eq(after.Read(entry.Name)).all().item<bool>(), entry.Name);
+        });
+    }
 
     [Fact]
     public void Degrees_that_do_not_divide_heads_are_refused_with_those_that_do()

@@ -1,3 +1,4 @@
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
@@ -63,7 +64,17 @@ public sealed class SessionLayoutTests
         },
         Two with { BFloat16 = true });
 
-    /// <summary>Losses, and the parameters at the end, in which this rank's parts are what it trained.</summary>
+    [Fact]
+    public void An_optimizer_that_needs_all_parameters_is_refused() => RankHarness.RunSessions(
+        2,
+        session =>
+        {
+            using var model = session.DistributedModel(() => new TinyModel(new TinyShape()));
+            Assert.Contains("LBFGS", Assert.Throws<NotSupportedException>(() => session.DistributedOptimizer(model, parameters => optim.LBFGS(parameters))).Message, StringComparison.Ordinal);
+        },
+        Two);
+
+    /// <summary>Losses, and the whole parameters at the end.</summary>
     private static (double[] Losses, Dictionary<string, Tensor> Parameters) Train(Session session, Func<TinyModel, TensorParallelPlan>? plan)
     {
         using var model = session.DistributedModel(() => Randoms.Filled(new TinyModel(new TinyShape())), plan: plan);
@@ -82,24 +93,6 @@ public sealed class SessionLayoutTests
         }
 
         using var gathered = model.GatherParameters();
-        return (losses, model.Module.named_parameters().ToDictionary(named => named.name, named => Undivided(named.name, named.parameter)));
-
-        // The parts of other ranks are taken to be right here; those ranks look at them.
-        Tensor Undivided(string name, Tensor own)
-        {
-            var layout = model.Layouts.Of(name, own);
-            if (session.Groups.Tensor.Size == 1 || layout.IsWhole)
-                return own.detach().to_type(ScalarType.Float32).clone();
-            var whole = Alone.Value.Parameters[name].clone();
-            var start = 0L;
-            foreach (var range in layout.Ranges)
-            {
-                using var target = whole.narrow(layout.DividedDimension!.Value, range.Start, range.Length);
-                target.copy_(own.detach().narrow(layout.DividedDimension.Value, start, range.Length));
-                start += range.Length;
-            }
-
-            return whole;
-        }
+        return (losses, model.Module.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().to_type(ScalarType.Float32).clone()));
     }
 }

@@ -1,3 +1,4 @@
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Topology;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel;

@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.GptNeoX;

@@ -28,6 +28,9 @@ internal static partial class GlibcHeap
         _ = SetOption(MapThreshold, LargestAllowed);
     }
 
+    /// <summary>Gives whole free pages back to the system, wherever in the heap they are: once, when much was freed that will not come again.</summary>
+    public static void ReturnFreedMemory() => _ = Trim(0);
+
     /// <summary>Bytes that programs have got from malloc and not given back, and those that the heap keeps free.</summary>
     public static (long InUse, long Free) Bytes
     {
@@ -40,6 +43,9 @@ internal static partial class GlibcHeap
 
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int SetOption(int option, int value);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int Trim(nuint kept);
 
     [LibraryImport("libc", EntryPoint = "mallinfo2")]
     private static partial Numbers Information();

@@ -21,7 +21,7 @@ internal static class Heads
         var heads = features / headSize;
 
         // Single features need not come out even: no computation treats several of them as one.
-        if (headSize == 1 || heads % group.Size == 0)
+        if ((headSize == 1 && !copies) || heads % group.Size == 0)
         {
             var own = new Division(heads, group.Size)[group.Rank];
             return (new IndexRange(own.Start * headSize, own.Length * headSize), 1);

@@ -1,4 +1,5 @@
 using ShardSharp.HuggingFace;
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Tests.HuggingFace;

@@ -1,3 +1,4 @@
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Tests.HuggingFace;

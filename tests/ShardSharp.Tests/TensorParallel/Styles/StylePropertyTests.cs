@@ -1,8 +1,9 @@
 using CsCheck;
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Styles;
@@ -42,6 +43,31 @@ public sealed class StylePropertyTests
             each.Sequence,
             generator => randint(each.Vocabulary, [2, each.Length], ScalarType.Int64, generator: generator),
             scatter: false),
+        iter: 25,
+        threads: 1);
+
+    private static readonly Gen<(int Ranks, int KeyHeads, int PerKey, int Size, bool Bias, bool Sequence, int Seed)> Attentions = Gen.Select(
+        Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[1, 4], Gen.Int[1, 3], Gen.Bool, Gen.Bool, Gen.Int[0, 1 << 20]);
+
+    /// <summary>Ranks share key heads, or hold the same ones, whose gradients are then those of all queries.</summary>
+    [Fact]
+    public void Grouped_queries_find_their_keys() => Attentions.Where(each => each.KeyHeads * each.PerKey % each.Ranks == 0).Sample(
+        each => MustComputeTheSame(
+            each.Ranks,
+            each.Seed,
+            () => nn.Sequential(("attention", new GroupedAttention(each.KeyHeads * each.PerKey, each.KeyHeads, each.Size, each.Bias)), ("norm", nn.LayerNorm(6)), ("last", nn.Linear(6, 4))),
+            new()
+            {
+                ["attention._query"] = Column(headSize: each.Size),
+                ["attention._key"] = Column(headSize: each.Size, copyHeads: true),
+                ["attention._value"] = Column(headSize: each.Size, copyHeads: true),
+                ["attention._output"] = Row(each.Size),
+                ["norm"] = SequenceParallel(),
+                ["last"] = Column(gatherOutput: true),
+            },
+            each.Sequence,
+            generator => rand([2, each.Ranks * 2, 6], generator: generator),
+            scatter: each.Sequence),
         iter: 25,
         threads: 1);
 
