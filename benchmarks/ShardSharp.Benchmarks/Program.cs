@@ -8,6 +8,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     MpiPeerCommand.Create(),
     TrainCommand.Create(),
     OptimizerCommand.Create(),
+    PartitionCommand.Create(),
     FiguresCommand.Create(),
     RecorderCommand.Create(),
     ConstructCommand.Create(),

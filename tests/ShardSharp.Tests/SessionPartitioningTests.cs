@@ -25,7 +25,7 @@ public sealed class SessionPartitioningTests
 
         session.SetPartition(model.Module.Third, 0);
         var refusal = Assert.Throws<ArgumentException>(() => Stages(session, model.Module)).Message;
-        Assert.Contains("'Third' is put on stage 0 (by the program, for Linear), but it runs after 'Second.0', which is put on stage 1", refusal, StringComparison.Ordinal);
+        Assert.Contains("'Third' is put on stage 0 (by the program, for Linear), but it runs after 'Second.1', which is put on stage 1", refusal, StringComparison.Ordinal);
     });
 
     [Fact]

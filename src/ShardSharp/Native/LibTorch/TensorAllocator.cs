@@ -38,6 +38,7 @@ internal static unsafe partial class TensorAllocator
     private static nint _set;
     private static nint* _ordinary;
     private static nint* _everySize;
+    private static nint* _used;
 
     /// <summary>Bytes that the tensors of this process hold, of at least <see cref="AllocatorCode.SmallestBlock"/> each.</summary>
     public static long BytesInUse => Volatile.Read(ref Words->InUse);
@@ -67,7 +68,7 @@ internal static unsafe partial class TensorAllocator
     public static Redirection Redirect(delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free, bool everySize = false)
     {
         Redirecting.Enter();
-        var redirection = new Redirection(Words->Thread, Words->Allocate, Words->Free, everySize);
+        var redirection = new Redirection(Words->Thread, Words->Allocate, Words->Free, (nint)_used);
         (Words->Allocate, Words->Free) = ((nint)allocate, (nint)free);
         Volatile.Write(ref Words->Thread, ThisThread());
         if (everySize)
@@ -123,6 +124,7 @@ internal static unsafe partial class TensorAllocator
     {
         const byte DefaultPriority = 0;
         ((delegate* unmanaged<nint*, byte, void>)_set)(allocator, DefaultPriority);
+        _used = allocator;
     }
 
     /// <summary>On x86-64 a thread's number in the C library is the address that fs:[0] holds (nptl, THREAD_SELF).</summary>
@@ -130,7 +132,7 @@ internal static unsafe partial class TensorAllocator
     private static partial nint ThisThread();
 
     /// <summary>Ends a <see cref="Redirect"/>.</summary>
-    internal sealed class Redirection(nint thread, nint allocate, nint free, bool everySize) : IDisposable
+    internal sealed class Redirection(nint thread, nint allocate, nint free, nint allocator) : IDisposable
     {
         /// <summary>What the redirection around this one allocates with; 0 if there is none.</summary>
         public nint OuterAllocate => thread == 0 ? 0 : allocate;
@@ -140,8 +142,8 @@ internal static unsafe partial class TensorAllocator
 
         public void Dispose()
         {
-            if (everySize)
-                Use(_ordinary);
+            if (_used != (nint*)allocator)
+                Use((nint*)allocator);
             Volatile.Write(ref Words->Thread, 0);
             (Words->Allocate, Words->Free) = (allocate, free);
             Volatile.Write(ref Words->Thread, thread);

@@ -32,7 +32,7 @@ internal static class ModelChains
     /// <summary>The parts of any model, found by running its forward once.</summary>
     /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
     /// <param name="microbatch">The tensors of a microbatch.</param>
-    /// <param name="forward">Calls the model with tensors of the microbatch; null calls it with as many as it takes.</param>
+    /// <param name="forward">Calls the model with tensors of the microbatch, of which it is given copies; null calls it with as many as it takes.</param>
     /// <returns>The chain, and why some modules stay whole.</returns>
     /// <exception cref="InvalidOperationException">The model is not called exactly once.</exception>
     public static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Trace(

@@ -37,19 +37,22 @@ internal sealed class ForwardTrace
     /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
     /// <param name="inventory">Its modules.</param>
     /// <param name="microbatch">The tensors of a microbatch.</param>
-    /// <param name="forward">Calls the model, once, with tensors of the microbatch.</param>
+    /// <param name="forward">Calls the model, once, with tensors of the microbatch as it is given them here: they are copies.</param>
     /// <exception cref="InvalidOperationException">It was not called exactly once.</exception>
     public static TracedCall Run(nn.Module model, ModuleInventory inventory, IReadOnlyList<Tensor> microbatch, Action<IReadOnlyList<Tensor>> forward)
     {
         using var untouched = new UntouchedState(model);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var trace = new ForwardTrace(model, inventory, microbatch);
+
+        // A model may write to what it is given; the microbatch is to be used again.
+        Tensor[] copies = [.. microbatch.Select(tensor => tensor.detach().clone())];
+        var trace = new ForwardTrace(model, inventory, copies);
         var hooks = inventory.Modules.Where(ModuleTree.IsCalled).Select(module => new ModuleHooks(
             module, given => trace.Begin(module, given), trace.End)).ToArray();
         try
         {
-            forward(microbatch);
+            forward(copies);
         }
         finally
         {

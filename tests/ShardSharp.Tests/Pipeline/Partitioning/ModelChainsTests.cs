@@ -120,5 +120,123 @@ public sealed class ModelChainsTests
         Assert.All(model.parameters(), parameter => Assert.Null(parameter.grad));
     }
 
+    [Fact]
+    public void A_module_that_writes_to_its_input_stays_with_the_one_before()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Sequential(("a", Linear(4, 4)), ("b", ReLU(inplace: true)), ("c", Linear(4, 4)));
+        Tensor[] batch = [randn(3, 4)];
+
+        var chain = Traced(model, batch);
+
+        Assert.Equal(["a", "c"], Chains.Names(chain));
+        Chains.AssertComputes(chain, model, batch, tensors => model.call(tensors[0]));
+    }
+
+    [Fact]
+    public void What_is_written_to_the_microbatch_is_written_to_a_copy()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Sequential(("a", ReLU(inplace: true)), ("b", Linear(4, 4)));
+        Tensor[] batch = [-ones(3, 4)];
+
+        var (chain, _) = ModelChains.Trace(model, batch);
+        PartCosts.Measure(chain, model, batch);
+
+        Assert.Equal(-12, batch[0].sum().item<float>());
+    }
+
+    [Theory]
+    [InlineData(0, "input 0 of 'second' is tensor 0 of the microbatch, written to since")]
+    [InlineData(1, "'second' is called with 2, which may differ from batch to batch")]
+    [InlineData(2, "input 0 of 'second', after 'first', is what no module returned")]
+    [InlineData(3, "output 0 of the model was computed after 'second', its last call")]
+    public void A_break_is_told_by_what_breaks_it(int kind, string why)
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Breaking(kind);
+
+        var (chain, breaks) = ModelChains.Trace(model, [randn(3, 4)]);
+
+        Assert.Single(chain.Parts);
+        Assert.Contains(why, Assert.Single(breaks).ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_result_of_another_kind_than_in_the_trace_is_an_error()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Changing();
+        var (chain, _) = ModelChains.Trace(model, [ones(2)]);
+
+        var failure = Assert.Throws<InvalidOperationException>(() => chain.Parts[0].Run([], [ones(3)]));
+
+        Assert.Contains("'lists' returned something else than when the model was traced: it was Tensor[] of 2 and is Tensor[] of 3", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_that_is_not_called_is_an_error()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Linear(2, 2);
+
+        Assert.Throws<InvalidOperationException>(() => ModelChains.Trace(model, [ones(2)], tensors => model.forward(tensors[0])));
+        Assert.Throws<InvalidOperationException>(() => ModelChains.Trace(model, [ones(2)], tensors => model.call(model.call(tensors[0]))));
+        Assert.Equal(2, model.call(ones(2)).numel());
+    }
+
     private static ShardSharp.Pipeline.ModelChain Traced(Module model, IReadOnlyList<Tensor> batch) => ModelChains.Trace(model, batch).Chain;
+
+    private sealed class Breaking : Module<Tensor, Tensor>
+    {
+        private readonly int _kind;
+        private readonly TorchSharp.Modules.Linear _first = Linear(4, 4);
+        private readonly Scaled _second = new();
+
+        public Breaking(int kind)
+            : base(nameof(Breaking))
+        {
+            _kind = kind;
+            register_module("first", _first);
+            register_module("second", _second);
+        }
+
+        public override Tensor forward(Tensor input) => _kind switch
+        {
+            0 => _second.call(input.add_(1), 0),
+            1 => _second.call(_first.call(input), 2),
+            2 => _second.call(_first.call(input).relu(), 0),
+            _ => _second.call(_first.call(input), 0).relu(),
+        };
+    }
+
+    private sealed class Scaled() : Module<Tensor, int, Tensor>(nameof(Scaled))
+    {
+        public override Tensor forward(Tensor input, int by) => input * by;
+    }
+
+    private sealed class Changing : Module<Tensor, Tensor>
+    {
+        private readonly Lists _lists = new();
+        private readonly Joins _joins = new();
+
+        public Changing()
+            : base(nameof(Changing))
+        {
+            register_module("lists", _lists);
+            register_module("joins", _joins);
+        }
+
+        public override Tensor forward(Tensor input) => _joins.call(_lists.call(input));
+
+        private sealed class Lists() : Module<Tensor, Tensor[]>(nameof(Lists))
+        {
+            public override Tensor[] forward(Tensor input) => [.. Enumerable.Repeat(input, (int)input.numel())];
+        }
+
+        private sealed class Joins() : Module<Tensor[], Tensor>(nameof(Joins))
+        {
+            public override Tensor forward(Tensor[] input) => cat(input);
+        }
+    }
 }
