@@ -12,6 +12,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     FiguresCommand.Create(),
     RecorderCommand.Create(),
     ConstructCommand.Create(),
+    CheckpointCommand.Create(),
     LimitCommand.Create(),
     LimitedRun.Create(),
 };

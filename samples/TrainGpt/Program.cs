@@ -40,7 +40,9 @@ static void Train(Session session, TrainingOptions options)
     var title = $"GPT of {parameterCount / 1e6:F1} million parameters on {session.Size} {(session.Size == 1 ? "rank" : "ranks")}";
     using var log = session.IsFirstRank ? new TrainingLog(title, options, session.Configuration, corpus.UnigramEntropy) : null;
 
-    for (var step = 0; step < options.Steps;)
+    // The newest checkpoint, if there is one: saved on any number of ranks, resumed on any other.
+    var step = options.Checkpoints is { } checkpoints ? session.ResumeFromCheckpoint(checkpoints, scheduler: schedule)?.UserContent<int>() ?? 0 : 0;
+    while (step < options.Steps)
     {
         // An enumeration is an epoch, and each has an order of its own.
         foreach (var (inputs, labels) in batches.Take(options.Steps - step))
@@ -60,6 +62,13 @@ static void Train(Session session, TrainingOptions options)
             {
                 var validationLoss = Evaluate();
                 log?.Validation(validationLoss);
+
+                // Written while training goes on; complete, or not to be seen.
+                if (options.Checkpoints is not null)
+                {
+                    session.SaveCheckpoint(
+                        options.Checkpoints, $"step-{step}", scheduler: schedule, userContent: step, keptPartialCheckpoints: 2, inBackground: true);
+                }
             }
         }
     }

@@ -24,11 +24,15 @@ internal sealed class TrainingCommand : RootCommand
     private readonly Option<int> _generate = Number("--generate", Defaults.Generate, "Tokens of text to generate at the end.");
     private readonly Option<string> _output = Option("--output", Defaults.Output, "Folder for the results.");
 
+    private readonly Option<string?> _checkpoints = Option(
+        "--checkpoints", Defaults.Checkpoints, "Folder for checkpoints, one at each validation; training goes on from the newest in it.");
+
     private TrainingCommand() : base("Trains a small GPT on the first books of the King James Bible, on one rank or many.")
     {
         Option[] options =
         [
             _steps, _batch, _sequence, _hidden, _layers, _heads, _learningRate, _warmup, _evaluateEvery, _seed, _prompt, _generate, _output,
+            _checkpoints,
             new Option<int?>("--ranks") { Description = "ShardSharp: how many ranks to start. [default: 2]" },
             new Option<string>("--backend") { Description = "ShardSharp: shared-memory or threads. [default: shared-memory]" },
             new Option<string>("--config") { Description = "ShardSharp: a JSON configuration file." },
@@ -76,6 +80,7 @@ internal sealed class TrainingCommand : RootCommand
         Prompt = parsed.GetRequiredValue(_prompt),
         Generate = parsed.GetValue(_generate),
         Output = parsed.GetRequiredValue(_output),
+        Checkpoints = parsed.GetValue(_checkpoints),
     };
 
     private static Option<int> Number(string name, int byDefault, string description)

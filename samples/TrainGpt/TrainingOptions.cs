@@ -15,6 +15,7 @@ public sealed record TrainingOptions
     public int Seed { get; init; } = 1;
     public string Prompt { get; init; } = "And the LORD said";
     public int Generate { get; init; } = 120;
+    public string? Checkpoints { get; init; }
     public string Output { get; init; } = Path.Combine("runs", $"{TimeProvider.System.GetLocalNow():yyyyMMdd-HHmmss}");
 
     /// <summary>The text to learn and the tokenizer's vocabulary, copied beside the program when it is built.</summary>

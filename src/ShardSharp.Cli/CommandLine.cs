@@ -19,12 +19,13 @@ internal sealed class CommandLine(TextWriter output, TextWriter error, IReadOnly
     /// <returns>0 success, 1 the work failed or problems were found, 2 bad arguments or configuration; of <c>run</c>, what the ranks gave.</returns>
     public int Run(IReadOnlyList<string> arguments)
     {
-        var root = new RootCommand("Model-parallel training for .NET: starts programs, shows their configuration, examines this machine.")
+        var root = new RootCommand("Model-parallel training for .NET: starts programs, shows their configuration and checkpoints, examines this machine.")
         {
             DoctorCommand.Create(this),
             RunCommand.Create(this),
             ConfigCommand.Create(this),
             ScheduleCommand.Create(this),
+            CheckpointCommand.Create(this),
         };
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count == 0)

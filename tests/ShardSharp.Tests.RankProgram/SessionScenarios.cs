@@ -28,6 +28,10 @@ internal static class SessionScenarios
                 ShardingScenario.Play(session);
                 break;
 
+            case "checkpoint":
+                CheckpointScenario.Play(session);
+                break;
+
             case "throw" when isCulprit:
                 ReadBatch();
                 break;

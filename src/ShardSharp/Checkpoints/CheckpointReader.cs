@@ -142,22 +142,37 @@ internal sealed class CheckpointReader : IDisposable
             file.Dispose();
     }
 
+    /// <summary>Reads a run of a tensor's elements, in their order, as they are stored. It needs no libtorch.</summary>
+    /// <param name="stored">The tensor.</param>
+    /// <param name="start">The first element.</param>
+    /// <param name="target">Where they go; whole elements.</param>
+    /// <exception cref="CheckpointException">A file is missing or damaged.</exception>
+    public unsafe void ReadRun(StoredTensor stored, long start, Span<byte> target)
+    {
+        fixed (byte* address = target)
+            ReadInto(stored, TensorPart.Whole(stored.Shape).Run(start, target.Length / stored.ElementSize), address);
+    }
+
     private unsafe void ReadInto(StoredTensor stored, TensorPart part, Tensor target)
     {
-        var (address, size) = (TensorMemory.DataPointer(target), stored.ElementSize);
+        ReadInto(stored, part, (byte*)TensorMemory.DataPointer(target));
+        GC.KeepAlive(target);
+    }
+
+    private unsafe void ReadInto(StoredTensor stored, TensorPart part, byte* address)
+    {
+        var size = stored.ElementSize;
         foreach (var storedPart in stored.Parts)
         {
             PartBlocks? blocks = null;
             foreach (var overlap in part.Overlaps(storedPart.Part))
             {
                 blocks ??= new PartBlocks(FileOf(stored, storedPart), storedPart);
-                blocks.Read(overlap.There * size, (byte*)address + (overlap.Here * size), overlap.Count * size);
+                blocks.Read(overlap.There * size, address + (overlap.Here * size), overlap.Count * size);
             }
 
             BytesRead += blocks?.BytesRead ?? 0;
         }
-
-        GC.KeepAlive(target);
     }
 
     /// <summary>Opens a file when it is first needed, and checks that the part is there as the index says.</summary>

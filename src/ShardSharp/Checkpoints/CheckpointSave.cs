@@ -43,7 +43,7 @@ internal sealed class CheckpointSave
             () =>
             {
                 contents = collect();
-                return new RankReport([.. contents.Held.Select(tensor => HeldPart.Of(tensor.Name, tensor.TypeName, tensor.Part))], contents.Optimizers);
+                return new RankReport(request, [.. contents.Held.Select(tensor => HeldPart.Of(tensor.Name, tensor.TypeName, tensor.Part))], contents.Optimizers);
             },
             out var failure);
         var reports = RankExchange.ToFirst(group, report);
@@ -65,6 +65,12 @@ internal sealed class CheckpointSave
         {
             if (RankOutcome.FailureOf(reports) is { } problem)
                 throw new InvalidOperationException(problem);
+            foreach (var (rank, asked) in reports.Select(rank => rank.Value!.Request).Index())
+            {
+                if (asked.Tag != request.Tag || asked.Partial != request.Partial || asked.Copies != request.Copies)
+                    throw new InvalidOperationException($"rank 0 saves {request.Text} and rank {rank} {asked.Text}; all ranks must ask for the same");
+            }
+
             plan = SavePlan.Create([.. reports.Select(rank => rank.Value!.Held)]);
             folder.RemoveUnfinished();
             var unfinished = folder.Unfinished(request.Tag, partial: true);
@@ -168,7 +174,7 @@ internal sealed class CheckpointSave
         [.. Enumerable.Range(0, ranks[0].Count).Select(i => OptimizerSnapshot.Merge([.. ranks.Select(rank => rank[i])]))];
 
     /// <summary>What a rank has.</summary>
-    private sealed record RankReport(HeldPart[] Held, IReadOnlyList<OptimizerSnapshot> Optimizers);
+    private sealed record RankReport(SaveRequest Request, HeldPart[] Held, IReadOnlyList<OptimizerSnapshot> Optimizers);
 
     /// <summary>What a rank is to do.</summary>
     private sealed record RankOrder(string Folder, HeldPart[] Parts, string? Error);

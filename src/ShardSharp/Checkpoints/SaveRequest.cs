@@ -8,7 +8,11 @@ namespace ShardSharp.Checkpoints;
 /// <param name="Partial">Whether the ranks' parts are to stay apart; otherwise the weights are put together.</param>
 /// <param name="KeptPartial">How many partial checkpoints stay; null for all.</param>
 /// <param name="Copies">Whether training goes on while it is written.</param>
-internal sealed record SaveRequest(string Folder, string Tag, bool Partial, int? KeptPartial, bool Copies);
+internal sealed record SaveRequest(string Folder, string Tag, bool Partial, int? KeptPartial, bool Copies)
+{
+    /// <summary>For messages.</summary>
+    public string Text => $"{Tag}{(Partial ? "" : " in full")}{(Copies ? " in the background" : "")}";
+}
 
 /// <summary>What a rank saves.</summary>
 /// <param name="Held">Its tensors.</param>

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using static TorchSharp.torch;
 
 namespace ShardSharp.Checkpoints;
 
@@ -23,26 +22,23 @@ internal static class WholeCheckpoint
     /// <param name="reader">The checkpoint.</param>
     /// <param name="folder">Where to; the folder exists.</param>
     /// <param name="prefix">What the names of the model's tensors begin with, which is left out.</param>
-    /// <param name="type">Type of all elements with a fraction; as stored if null.</param>
-    public static void Write(CheckpointReader reader, string folder, string prefix, ScalarType? type = null)
+    /// <param name="type">Type of all elements with a fraction, as the format spells it; as stored if null.</param>
+    public static void Write(CheckpointReader reader, string folder, string prefix, string? type = null)
     {
         var tensors = reader.Index.Tensors.Where(tensor => tensor.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
         var files = Divide(tensors);
         var map = new Dictionary<string, string>();
-        var bytes = 0L;
-        foreach (var (i, names) in files.Index())
+        foreach (var (i, part) in files.Index())
         {
             var file = files.Count == 1 ? $"{Name}.safetensors" : $"{Name}-{i + 1:D5}-of-{files.Count:D5}.safetensors";
-            using var scope = NewDisposeScope();
-            var values = names.ToDictionary(name => name[prefix.Length..], name => Read(reader, name, type));
-            SafetensorsFile.Write(Path.Combine(folder, file), values, new Dictionary<string, string> { ["format"] = "pt" });
-            bytes += values.Values.Sum(tensor => tensor.numel() * tensor.element_size());
-            foreach (var name in values.Keys)
+            var named = part.ToDictionary(tensor => tensor.Name[prefix.Length..], StringComparer.Ordinal);
+            TensorStream.Write(reader, Path.Combine(folder, file), named, type, new Dictionary<string, string> { ["format"] = "pt" });
+            foreach (var name in named.Keys)
                 map[name] = file;
         }
 
         if (files.Count > 1)
-            SafetensorsIndex.Write(Path.Combine(folder, $"{Name}.safetensors.index.json"), map, bytes);
+            SafetensorsIndex.Write(Path.Combine(folder, $"{Name}.safetensors.index.json"), map, tensors.Sum(tensor => tensor.Bytes));
     }
 
     /// <summary>Writes what the program saved of its own.</summary>
@@ -63,18 +59,9 @@ internal static class WholeCheckpoint
         }
     }
 
-    private static Tensor Read(CheckpointReader reader, string name, ScalarType? type)
+    private static List<List<StoredTensor>> Divide(IEnumerable<StoredTensor> tensors)
     {
-        var values = reader.Read(name);
-        if (type is not { } wanted || wanted == values.dtype || !values.is_floating_point())
-            return values;
-        using (values)
-            return values.to_type(wanted);
-    }
-
-    private static List<List<string>> Divide(IEnumerable<StoredTensor> tensors)
-    {
-        var files = new List<List<string>> { new() };
+        var files = new List<List<StoredTensor>> { new() };
         var bytes = 0L;
         foreach (var tensor in tensors)
         {
@@ -84,7 +71,7 @@ internal static class WholeCheckpoint
                 bytes = 0;
             }
 
-            files[^1].Add(tensor.Name);
+            files[^1].Add(tensor);
             bytes += tensor.Bytes;
         }
 

@@ -1,5 +1,6 @@
 using ShardSharp.Checkpoints;
 using ShardSharp.DataParallel;
+using ShardSharp.Precision;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
@@ -22,7 +23,8 @@ internal sealed class CheckpointTraining : IDisposable
         _session = session;
         _batches = session.Shard(new Samples(), globalBatchSize: 12);
         Model = session.DistributedModel(() => Randoms.Filled(create?.Invoke() ?? new Net(dropout)));
-        Optimizer = session.DistributedOptimizer(Model, optimizer ?? (parameters => optim.AdamW(parameters, 0.01)));
+        Optimizer = session.DistributedOptimizer(Model, optimizer ?? (parameters => optim.AdamW(parameters, 0.01)),
+            lossScaling: session.Configuration.Float16 ? LossScaling.Dynamic with { InitialScale = 256, ScaleWindow = 3 } : null);
         Scheduler = StepLR(Optimizer, step_size: 2, gamma: 0.5);
     }
 
