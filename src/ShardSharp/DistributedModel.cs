@@ -17,7 +17,7 @@ namespace ShardSharp;
 /// the same parameters, as if one rank had seen the whole batch. Parameters may be frozen and thawed between steps, the same on
 /// all ranks, but must not be added or replaced later.
 /// </remarks>
-public abstract class DistributedModel : IDisposable
+public abstract partial class DistributedModel : IDisposable
 {
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
@@ -36,9 +36,11 @@ public abstract class DistributedModel : IDisposable
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
-            ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
+            ? new ShardedEngine(module, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit, _recomputation)
             : new GradientReducer(
-                module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
+                module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
+                _recomputation);
+        _activations = ActivationsOf(configuration);
     }
 
     private protected nn.Module Root { get; }
@@ -84,6 +86,7 @@ public abstract class DistributedModel : IDisposable
     public void Dispose()
     {
         IsDisposed = true;
+        _activations.Dispose();
         _casts?.Dispose();
         _engine.Dispose();
         Root.Dispose();
@@ -149,6 +152,7 @@ public abstract class DistributedModel : IDisposable
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
+        _activations.BeginStep();
         StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
@@ -161,7 +165,7 @@ public abstract class DistributedModel : IDisposable
             if (lossScale != 1)
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
             _engine.Arm(last, lossScale);
-            scaled.backward();
+            _activations.Backward(scaled);
             _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
@@ -204,7 +208,7 @@ public abstract class DistributedModel : IDisposable
     {
         try
         {
-            return compute();
+            return _activations.Guard(compute);
         }
         catch (Exception failure) when (_engine.Explain(failure) is { } explained)
         {

@@ -34,6 +34,7 @@ public sealed partial class Session : IDisposable
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
         Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
         Groups = new SessionGroups(world, Layout, Configuration, site);
+        GiveOwnRandomNumbers();
     }
 
     /// <summary>The configuration in force.</summary>
@@ -156,6 +157,7 @@ public sealed partial class Session : IDisposable
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };
+        model.Recomputation.SharesRandomNumbers = SharesRandomNumbers;
         _models.Add(model);
         return model;
     }
@@ -178,5 +180,9 @@ public sealed partial class Session : IDisposable
     }
 
     /// <summary>Leaves all groups.</summary>
-    public void Dispose() => Groups.Dispose();
+    public void Dispose()
+    {
+        _ownGenerator?.Dispose();
+        Groups.Dispose();
+    }
 }
