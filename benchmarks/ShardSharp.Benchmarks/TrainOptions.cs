@@ -13,11 +13,24 @@ namespace ShardSharp.Benchmarks;
 internal sealed record TrainOptions(
     TrainMode Mode, int Ranks, int Threads, GptShape Shape, int Batch, int Microbatches, int Steps, int Warmup, int Seed)
 {
+    /// <summary>How blocks are checkpointed; null for not at all.</summary>
+    public string? CheckpointStrategy { get; init; }
+
+    /// <summary>MiB that the blocks' activations may take; null for any.</summary>
+    public double? ActivationBudget { get; init; }
+
+    /// <summary>Whether the inputs of checkpointed blocks wait on a disk.</summary>
+    public bool OffloadsActivations { get; init; }
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
         if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
             yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp or oss.";
+        if (Mode == TrainMode.Plain && CheckpointStrategy is not null)
+            yield return "--activation-checkpointing is not for mode plain, which is TorchSharp alone. For one rank: --mode single.";
+        if (CheckpointStrategy is null && (ActivationBudget is not null || OffloadsActivations))
+            yield return "--activation-budget and --offload-activations go with --activation-checkpointing.";
         if (Batch % (Ranks * Microbatches) != 0)
             yield return $"--batch is {Batch}, which {Ranks} ranks cannot share out equally in {Microbatches} microbatches each. "
                 + $"It works with a multiple of {Ranks * Microbatches}.";

@@ -1,4 +1,5 @@
 using ShardSharp.Activations;
+using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
@@ -49,20 +50,41 @@ public abstract partial class DistributedModel
         _activations.Clear(module);
     }
 
+    /// <summary>
+    /// Which layers are checkpointed to stay within <c>activation_memory_budget_mb</c>, from the end of the first step on; null without a budget.
+    /// The step after that compares it with what it takes.
+    /// </summary>
+    public ActivationPlan? ActivationPlan => _activations.Budget?.Plan;
+
+    /// <summary>Tells the plan when it is made and when it has been compared.</summary>
+    internal void ReportActivationPlan(Action<ActivationPlan> report)
+    {
+        if (_activations.Budget is { } budget)
+            budget.Reported = report;
+    }
+
     /// <summary>Whether a module is one of the model.</summary>
     internal bool Holds(nn.Module module) => ModuleTree.Walk(Root).Any(below => ReferenceEquals(below.Module, module));
 
     /// <summary>What the regions of this model share, for regions that the program makes itself.</summary>
     internal Recomputation Recomputation => _recomputation;
 
-    private ActivationCheckpointing ActivationsOf(ParallelConfiguration configuration)
+    private ActivationCheckpointing ActivationsOf(ParallelConfiguration configuration, ProcessGroup replicas)
     {
         var offloading = configuration.OffloadActivations
             ? new ActivationOffloading(configuration.ActivationOffloadingFolder, configuration.ActivationLoadingHorizon)
             : null;
         var activations = new ActivationCheckpointing(Root, _recomputation, offloading);
-        if (configuration.ActivationCheckpointing is { } names)
+        if (configuration is { ActivationCheckpointing: { } candidates, ActivationMemoryBudgetMegabytes: { } budget })
+        {
+            activations.Budget = new ActivationBudget(
+                Root, ModuleSelection.Runs(Root, candidates).SelectMany(run => run), (long)(budget * 1024 * 1024), replicas, _recomputation);
+        }
+        else if (configuration.ActivationCheckpointing is { } names)
+        {
             activations.Set(names, CheckpointStrategy.Parse(configuration.ActivationCheckpointingStrategy), preservesRandomState: true);
+        }
+
         return activations;
     }
 }

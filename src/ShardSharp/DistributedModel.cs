@@ -40,7 +40,7 @@ public abstract partial class DistributedModel : IDisposable
             : new GradientReducer(
                 module, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
                 _recomputation);
-        _activations = ActivationsOf(configuration);
+        _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 
     private protected nn.Module Root { get; }
@@ -171,6 +171,7 @@ public abstract partial class DistributedModel : IDisposable
         }
 
         StepMemory.EndStep();
+        _activations.EndStep(batch.Count);
         HasOwnGradients = !synchronizes;
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.

@@ -157,6 +157,8 @@ public sealed partial class Session : IDisposable
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };
+        if (IsFirstRank)
+            model.ReportActivationPlan(Console.WriteLine);
         model.Recomputation.SharesRandomNumbers = SharesRandomNumbers;
         _models.Add(model);
         return model;

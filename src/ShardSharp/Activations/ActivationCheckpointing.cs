@@ -12,8 +12,11 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
 {
     private readonly List<CheckpointedModule> _modules = [];
 
-    /// <summary>Whether any module is checkpointed.</summary>
-    public bool IsOn => _modules.Count > 0;
+    /// <summary>Whether any module is checkpointed, or will be.</summary>
+    public bool IsOn => _modules.Count > 0 || Budget is not null;
+
+    /// <summary>What decides which layers are checkpointed, within a budget of memory; null where the user does.</summary>
+    public ActivationBudget? Budget { get; set; }
 
     /// <summary>Checkpoints a module: a list or a <c>Sequential</c> by its members, any other as a whole.</summary>
     /// <exception cref="ArgumentException">It is not one of the model's, or cannot be divided as wanted.</exception>
@@ -82,7 +85,13 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
                 "offload_activations is true, but no module is checkpointed, and what is offloaded are the inputs of checkpointed modules. Set "
                 + "activation_checkpointing, or call SetActivationCheckpointing.");
         }
+
+        Budget?.BeginStep();
     }
+
+    /// <summary>Ends a step.</summary>
+    /// <param name="microbatches">How many forwards it has run.</param>
+    public void EndStep(int microbatches) => Budget?.EndStep(this, microbatches);
 
     /// <summary>Runs a forward. A failure in it must not leave a region open, in which no graph is recorded.</summary>
     public Tensor Guard(Func<Tensor> forward)
@@ -124,6 +133,7 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
     {
         foreach (var module in _modules)
             module.Dispose();
+        Budget?.Dispose();
         recomputation.LetGo();
         offloading?.Dispose();
     }

@@ -1,4 +1,3 @@
-using ShardSharp.Native;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -9,22 +8,24 @@ namespace ShardSharp.Activations;
 /// </summary>
 internal sealed class BufferState : IDisposable
 {
-    private readonly List<(Tensor Buffer, Tensor Before, long Version)> _buffers = [];
+    private readonly List<(Tensor Buffer, Tensor Before)> _buffers = [];
 
     /// <param name="modules">The region's modules, before they compute.</param>
     public BufferState(IEnumerable<nn.Module> modules)
     {
         using var _ = no_grad();
         foreach (var buffer in modules.SelectMany(module => module.buffers()))
-            _buffers.Add((buffer, buffer.clone().DetachFromDisposeScope(), TensorVersion.Of(buffer)));
+            _buffers.Add((buffer, buffer.clone().DetachFromDisposeScope()));
     }
 
     /// <summary>Forgets what the region has not changed.</summary>
     public void KeepChanged()
     {
-        foreach (var (buffer, before, version) in _buffers)
+        using var scope = NewDisposeScope();
+        foreach (var (buffer, before) in _buffers)
         {
-            if (TensorVersion.Of(buffer) == version)
+            // By value: batch normalisation writes to its buffers without counting it.
+            if (buffer.shape.SequenceEqual(before.shape) && buffer.eq(before).all().item<bool>())
                 before.Dispose();
         }
 
@@ -36,14 +37,14 @@ internal sealed class BufferState : IDisposable
     {
         using var _ = no_grad();
         var now = _buffers.Select(entry => (entry.Buffer, Value: entry.Buffer.clone().DetachFromDisposeScope())).ToList();
-        foreach (var (buffer, before, _) in _buffers)
+        foreach (var (buffer, before) in _buffers)
             buffer.copy_(before);
         return new Return(now);
     }
 
     public void Dispose()
     {
-        foreach (var (_, before, _) in _buffers)
+        foreach (var (_, before) in _buffers)
             before.Dispose();
     }
 

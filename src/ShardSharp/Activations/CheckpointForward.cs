@@ -11,6 +11,7 @@ internal sealed class CheckpointForward : IDisposable
 {
     private readonly CheckpointRegion _region;
     private readonly object?[] _given;
+    private readonly List<Tensor> _givenTensors;
     private readonly List<Tensor> _inputs;
     private readonly Parameter[] _parameters;
     private readonly long[] _versions;
@@ -22,7 +23,10 @@ internal sealed class CheckpointForward : IDisposable
 
     public CheckpointForward(CheckpointRegion region, object?[] given, List<Tensor> inputs, Parameter[] parameters)
     {
-        (_region, _given, _inputs, _parameters) = (region, given, inputs, parameters);
+        (_region, _given, _givenTensors, _parameters) = (region, given, inputs, parameters);
+
+        // Whoever gave them may dispose them while the region computes, as a Sequential does with what its members return.
+        _inputs = [.. inputs.Select(TensorData.Another)];
         _versions = [.. inputs.Select(TensorVersion.Of)];
         if (region.PreservesRandomState)
             _random = new RandomState();
@@ -47,7 +51,7 @@ internal sealed class CheckpointForward : IDisposable
             }
         }
 
-        var outputs = CheckpointCall.OutputsOf(_region, computed, _inputs);
+        var outputs = CheckpointCall.OutputsOf(_region, computed, _givenTensors);
         if (_random is { HasAdvanced: false })
             Forget(ref _random);
         if (_random is not null && _region.Recomputation.SharesRandomNumbers)
@@ -67,7 +71,7 @@ internal sealed class CheckpointForward : IDisposable
         _region.Offloading?.EndForward(call, kept);
 
         // All else that was made in the scope goes with it, such as tensors of each output's size, which TorchSharp makes and nobody needs.
-        var result = CheckpointCall.WithOutputs(computed, _inputs, _ => recorded.Dequeue());
+        var result = CheckpointCall.WithOutputs(computed, _givenTensors, _ => recorded.Dequeue());
         foreach (var tensor in TensorParts.Of(result, out _).Where(_scope.Contains))
             tensor.MoveToOuterDisposeScope();
         _scope.Dispose();
@@ -78,6 +82,7 @@ internal sealed class CheckpointForward : IDisposable
     {
         _unrecorded.Dispose();
         _scope.Dispose();
+        _inputs.ForEach(input => input.Dispose());
         if (_isRecorded)
             return;
         _random?.Dispose();

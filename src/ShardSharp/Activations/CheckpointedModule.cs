@@ -76,7 +76,16 @@ internal sealed class CheckpointedModule : IDisposable
     private object?[] Before(object?[] given)
     {
         // Where the run computes again, its modules are called once more, hooks and all.
-        _open.Push(_isRecomputing ? null : _region.Begin(given));
+        var forward = _isRecomputing ? null : _region.Begin(given);
+        _open.Push(forward);
+        if (forward is not null && Modules.Count == 1 && HookStack.Of(Modules[0]).HasOthers)
+        {
+            Abandon();
+            throw new NotSupportedException(
+                $"Checkpointed module '{_region.Name}' has hooks of the program's own, which would not take part when it computes again. Register "
+                + "them on a module inside of it or around it.");
+        }
+
         return given;
     }
 

@@ -21,6 +21,9 @@ internal sealed class Recomputation(bool isReported = false)
     /// <summary>Whether other ranks of this process draw from the same random generator, so that what was drawn cannot be drawn again.</summary>
     public bool SharesRandomNumbers { get; set; }
 
+    /// <summary>Called when a region has computed again, before backward goes through it; null for nothing.</summary>
+    public Action? Observed { get; set; }
+
     /// <summary>Time that regions have computed again since <see cref="ResetMeasurement"/>, backward left out.</summary>
     public TimeSpan Spent { get; private set; }
 
@@ -41,6 +44,7 @@ internal sealed class Recomputation(bool isReported = false)
         if (_depth == 1)
             Spent += Stopwatch.GetElapsedTime(started);
         Count++;
+        Observed?.Invoke();
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Linq.Expressions;
 using System.Reflection;
 using System.Runtime.CompilerServices;
@@ -29,6 +30,9 @@ internal sealed class HookStack
     /// <summary>That of a module which is called.</summary>
     public static HookStack Of(nn.Module module) => Stacks.GetValue(module, static module => new HookStack(module));
 
+    /// <summary>Whether the program has put hooks of its own on the module.</summary>
+    public bool HasOthers => CountOf("pre_hooks") + CountOf("post_hooks") > _removers.Length;
+
     /// <summary>Adds hooks inside of all there are, or around them.</summary>
     public void Add(ModuleHooks hooks, bool outermost)
     {
@@ -54,6 +58,9 @@ internal sealed class HookStack
             remover.GetType().GetMethod("remove")!.Invoke(remover, BindingFlags.Default, binder: null, [], culture: null);
         _removers = [];
     }
+
+    private int CountOf(string hooks) =>
+        _type.GetField(hooks, BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)?.GetValue(_module) is ICollection all ? all.Count : 0;
 
     private object?[] Before(object?[] given)
     {
