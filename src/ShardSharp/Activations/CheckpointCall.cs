@@ -28,8 +28,8 @@ internal sealed class CheckpointCall
         (_region, _given, _needsGradient, _parameters, _random, _buffers) = (region, given, needsGradient, parameters, random, buffers);
     }
 
-    /// <summary>Tensors that it was given.</summary>
-    public int Inputs => _needsGradient.Length;
+    /// <summary>Whether a tensor stands for the region's parameters, since nothing else that autograd knows needs a gradient.</summary>
+    public bool HasAnchor => _parameters.Length == 0 && !_needsGradient.Contains(true);
 
     /// <summary>What the model's regions share.</summary>
     public Recomputation Recomputation => _region.Recomputation;
@@ -78,7 +78,8 @@ internal sealed class CheckpointCall
     {
         var refused = new Tensor?[_needsGradient.Length + _parameters.Length];
         var first = _parameters.Length > 0 ? _needsGradient.Length : Array.IndexOf(_needsGradient, true);
-        refused[first] = zeros(0, 1, 0, 1, 0).DetachFromDisposeScope();
+        if (first >= 0)
+            refused[first] = zeros(0, 1, 0, 1, 0).DetachFromDisposeScope();
         return [.. refused];
     }
 
@@ -93,6 +94,9 @@ internal sealed class CheckpointCall
         {
             using var scope = NewDisposeScope();
             var leaves = inputs.Select(Leaf).ToList();
+
+            // Until backward is through, which checks that nobody has written to what was computed with.
+            using var buffers = _buffers is null ? default : _buffers.Replay();
             var started = Stopwatch.GetTimestamp();
             var outputs = Recompute(leaves);
             Recomputation.Computed(started);
@@ -120,7 +124,6 @@ internal sealed class CheckpointCall
         var given = (object?[])TensorParts.Replace(_given, _ => next.Dequeue(), ref complete)!;
         using var recorded = enable_grad();
         using var random = _random is null ? default : _random.Replay();
-        using var buffers = _buffers is null ? default : _buffers.Replay();
 
         // What forward computes and autograd does not keep goes before backward, as in a step.
         using var scope = NewDisposeScope();

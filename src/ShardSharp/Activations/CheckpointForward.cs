@@ -62,12 +62,18 @@ internal sealed class CheckpointForward : IDisposable
         }
 
         _buffers?.KeepChanged();
-        var call = new CheckpointCall(_region, _given, [.. _inputs.Select(input => input.requires_grad)], _parameters, _random, _buffers);
+
+        // Autograd notes the shape of what it gives gradients to, and parameters that are not gathered have none. Those get theirs when the region
+        // computes again, by which time they are; something else has to say then that the outputs have gradients.
+        Parameter[] whole = [.. _parameters.Where(parameter => parameter.numel() > 0)];
+        Tensor[] anchor = whole.Length > 0 || _inputs.Any(input => input.requires_grad) ? [] : [zeros(1, requires_grad: true)];
+        bool[] needsGradient = [.. _inputs.Select(input => input.requires_grad)];
+        var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers);
         _isRecorded = true;
         _unrecorded.Dispose();
         var kept = _region.Offloading?.Keep(_inputs) ?? _inputs;
         var placed = outputs.Select(output => _region.Offloading?.Place(output) ?? output.detach()).ToList();
-        var recorded = new Queue<Tensor>(CheckpointFunction.apply([call, kept, placed, .. _inputs, .. _parameters]));
+        var recorded = new Queue<Tensor>(CheckpointFunction.apply([call, kept, placed, .. _inputs, .. whole, .. anchor]));
         _region.Offloading?.EndForward(call, kept);
 
         // All else that was made in the scope goes with it, such as tensors of each output's size, which TorchSharp makes and nobody needs.

@@ -52,6 +52,10 @@ internal sealed class CheckpointFunction : autograd.MultiTensorFunction<Checkpoi
         foreach (var gradient in grad_outputs)
             gradient.Dispose();
         call.Recomputation.HandOver(gradients);
-        return [.. Enumerable.Repeat<Tensor>(null!, Leading), .. gradients.Select(gradient => gradient!)];
+        return
+        [
+            .. Enumerable.Repeat<Tensor>(null!, Leading), .. gradients.Select(gradient => gradient!),
+            .. Enumerable.Repeat<Tensor>(null!, call.HasAnchor ? 1 : 0),
+        ];
     }
 }

@@ -11,8 +11,8 @@ namespace ShardSharp.Tests.Activations;
 public sealed class ActivationMemoryTests
 {
     private const int Width = 64;
-    private const int Samples = 1024;
-    private const int Layers = 8;
+    private const int Samples = 256;
+    private const int Layers = 6;
     private const int Window = 50;
 
     [Theory]

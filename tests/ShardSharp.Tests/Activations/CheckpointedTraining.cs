@@ -45,12 +45,15 @@ internal sealed record CheckpointedTraining<TModule>(
                 {
                     using var scope = NewDisposeScope();
                     BeforeStep(step, session);
-                    optimizer.zero_grad();
+                    var passes = session.Configuration.BackwardPassesPerStep;
+                    if (step % passes == 0)
+                        optimizer.zero_grad();
                     using var loss = model.Step(Trial<TModule>.ShareOf(Batch(step), session), Loss);
                     Note($"{session.Rank} {step} loss", [(float)loss.ReduceMean()]);
                     foreach (var (name, parameter) in model.NamedParameters.Where(named => named.Parameter.grad is not null))
                         Note($"{session.Rank} {step} {name}", Values(parameter.grad!));
-                    optimizer.step();
+                    if ((step + 1) % passes == 0)
+                        optimizer.step();
                 }
 
                 foreach (var (name, buffer) in model.Module.named_buffers())
