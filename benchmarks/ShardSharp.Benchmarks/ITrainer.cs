@@ -10,4 +10,7 @@ internal interface ITrainer : IDisposable
     /// <param name="labels">The tokens to predict [batch, sequence].</param>
     /// <returns>The mean loss over all ranks.</returns>
     double Step(Tensor inputs, Tensor labels);
+
+    /// <summary>What a microbatch of the latest step took at the peak, in MiB; 0 where nobody measures.</summary>
+    double ActivationMebibytes => 0;
 }

@@ -17,6 +17,8 @@ internal sealed class ShardedTrainer : ITrainer
         _optimizer = session.DistributedOptimizer(_model, parameters => optim.AdamW(parameters, TrainBenchmark.LearningRate));
     }
 
+    public double ActivationMebibytes => (_session.MemoryReport().Activations.Measured ?? 0) / 1048576.0;
+
     public double Step(Tensor inputs, Tensor labels)
     {
         _optimizer.zero_grad();

@@ -36,7 +36,7 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
         Step(trainer, tokens);
         last.Dispose();
         var peak = Math.Max(first.PeakProportionalSet, last.PeakProportionalSet);
-        return new TrainMeasurement(Median.Of(seconds), peak, ProcessMemory.PeakResidentSet, losses);
+        return new TrainMeasurement(Median.Of(seconds), peak, ProcessMemory.PeakResidentSet, losses, trainer.ActivationMebibytes);
     }
 
     private (double Loss, TimeSpan Time) Step(ITrainer trainer, Generator tokens)
@@ -62,5 +62,6 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
 /// <param name="PeakProportionalSet">In MiB.</param>
 /// <param name="PeakResidentSet">In MiB.</param>
 /// <param name="Losses">Mean loss of the global batch at each step.</param>
+/// <param name="Activations">What a microbatch takes at the peak, in MiB; 0 where nobody measures.</param>
 internal sealed record TrainMeasurement(
-    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses);
+    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses, double Activations);

@@ -28,13 +28,19 @@ internal static class TrainCommand
         var steps = PositiveOption.Create("--steps", 10, "Steps to time.");
         var warmup = PositiveOption.Create("--warmup", 3, "Steps before those.", least: 0);
         var seed = PositiveOption.Create("--seed", 1234, "Seed of parameters and tokens.", least: 0);
+        var checkpointing = new Option<string?>("--activation-checkpointing")
+        {
+            Description = "Checkpoint the blocks: each (if no strategy is given), contiguous or group_N.", Arity = ArgumentArity.ZeroOrOne,
+        };
+        var budget = new Option<double?>("--activation-budget") { Description = "MiB that the blocks' activations may take; decides which are checkpointed." };
+        var offloading = new Option<bool>("--offload-activations") { Description = "Keep the inputs of checkpointed blocks on a disk." };
 
         var sequenceParallel = new Option<bool>("--sequence-parallel") { Description = "Whether tensor-parallel ranks divide activations along the sequence too." };
 
         var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
         {
             mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
-            sequenceParallel,
+            sequenceParallel, checkpointing, budget, offloading,
         };
         command.SetAction(arguments =>
         {
@@ -42,7 +48,12 @@ internal static class TrainCommand
             var shape = new GptShape(Value(vocabulary), Value(sequence), Value(hidden), Value(heads), Value(layers));
             return Run(new TrainOptions(
                 arguments.GetValue(mode), Value(ranks), Value(threads), shape, Value(batch), Value(microbatches), Value(steps), Value(warmup),
-                Value(seed), arguments.GetValue(sequenceParallel)));
+                Value(seed), arguments.GetValue(sequenceParallel))
+            {
+                CheckpointStrategy = arguments.GetResult(checkpointing) is null ? null : arguments.GetValue(checkpointing) ?? "each",
+                ActivationBudget = arguments.GetValue(budget),
+                OffloadsActivations = arguments.GetValue(offloading),
+            });
         });
         return command;
     }
@@ -72,6 +83,10 @@ internal static class TrainCommand
             ShardOptimizerState = options.Mode == TrainMode.Oss,
             TensorParallelDegree = options.Mode == TrainMode.Tp ? options.Ranks : 1,
             PrescaledBatch = options.Mode == TrainMode.Tp,
+            ActivationCheckpointing = options.CheckpointStrategy is null ? null : "layers",
+            ActivationCheckpointingStrategy = options.CheckpointStrategy ?? "each",
+            ActivationMemoryBudgetMegabytes = options.ActivationBudget,
+            OffloadActivations = options.OffloadsActivations,
         };
         return RankRun.Launch(configuration, session =>
         {
@@ -93,6 +108,7 @@ internal static class TrainCommand
             options.Batch * options.Shape.Sequence / seconds,
             [.. ranks.Select(rank => Math.Round(rank.PeakProportionalSet, 1))],
             [.. ranks.Select(rank => Math.Round(rank.PeakResidentSet, 1))],
-            ranks[0].Losses);
+            ranks[0].Losses,
+            [.. ranks.Select(rank => Math.Round(rank.Activations, 1))]);
     }
 }

@@ -18,6 +18,15 @@ internal sealed record TrainOptions(
     /// <summary>Ranks that take different samples.</summary>
     public int DataRanks => Mode == TrainMode.Tp ? 1 : Ranks;
 
+    /// <summary>How blocks are checkpointed; null for not at all.</summary>
+    public string? CheckpointStrategy { get; init; }
+
+    /// <summary>MiB that the blocks' activations may take; null for any.</summary>
+    public double? ActivationBudget { get; init; }
+
+    /// <summary>Whether the inputs of checkpointed blocks wait on a disk.</summary>
+    public bool OffloadsActivations { get; init; }
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
@@ -30,6 +39,10 @@ internal sealed record TrainOptions(
             yield return $"--heads is {Shape.Heads}, which {Ranks} tensor-parallel ranks cannot share. It works with a multiple of {Ranks}.";
         if (SequenceParallel && Mode != TrainMode.Tp)
             yield return "--sequence-parallel is for --mode tp.";
+        if (Mode == TrainMode.Plain && CheckpointStrategy is not null)
+            yield return "--activation-checkpointing is not for mode plain, which is TorchSharp alone. For one rank: --mode single.";
+        if (CheckpointStrategy is null && (ActivationBudget is not null || OffloadsActivations))
+            yield return "--activation-budget and --offload-activations go with --activation-checkpointing.";
         if (Shape.Hidden % Shape.Heads != 0)
             yield return $"--hidden is {Shape.Hidden}, which {Shape.Heads} heads do not divide. It works with a multiple of {Shape.Heads}.";
     }

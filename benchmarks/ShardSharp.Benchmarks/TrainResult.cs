@@ -10,6 +10,7 @@ namespace ShardSharp.Benchmarks;
 /// <param name="PeakPssMib">For each rank the peak of its proportional set size in MiB, sampled in steps that are not timed.</param>
 /// <param name="PeakRssMib">For each rank the peak of its resident set in MiB since it began.</param>
 /// <param name="Losses">Mean loss of the global batch at each step, warm-up included.</param>
+/// <param name="ActivationMib">For each rank what a microbatch takes beside what stays, at the peak in MiB; 0 in mode plain.</param>
 internal sealed record TrainResult(
     string Mode,
     int Ranks,
@@ -19,4 +20,5 @@ internal sealed record TrainResult(
     double TokensPerS,
     IReadOnlyList<double> PeakPssMib,
     IReadOnlyList<double> PeakRssMib,
-    IReadOnlyList<double> Losses);
+    IReadOnlyList<double> Losses,
+    IReadOnlyList<double> ActivationMib);

@@ -21,6 +21,7 @@ import time
 import torch
 from torch import distributed, multiprocessing, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 class Attention(nn.Module):
@@ -62,11 +63,12 @@ class Gpt(nn.Module):
         self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(layers))
         self.final_norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, vocabulary, bias=False)
+        self.checkpointing = False
 
     def forward(self, tokens):
         x = self.token_embedding(tokens) + self.position_embedding(torch.arange(tokens.shape[1]))
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing else block(x)
         return self.head(self.final_norm(x))
 
 
@@ -129,6 +131,7 @@ class Training:
         torch.manual_seed(arguments.seed)
         self.tokens = torch.Generator().manual_seed(arguments.seed)
         model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
+        model.checkpointing = arguments.activation_checkpointing
         wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded, "tp": divided}
         self.model = wrap[arguments.mode](model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=arguments.fused or None)
@@ -208,6 +211,7 @@ def main():
                           ("batch", 8), ("microbatches", 4), ("steps", 10), ("warmup", 3), ("seed", 1234)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--fused", action="store_true", help="the fused AdamW instead of PyTorch's default choice")
+    parser.add_argument("--activation-checkpointing", action="store_true", help="checkpoint each block")
     parser.add_argument("--phases", action="store_true", help="print the time of each phase, in seconds")
     arguments = parser.parse_args()
     if arguments.ranks > 1 and arguments.mode == "single":

@@ -25,9 +25,11 @@ public abstract partial class DistributedModel
         using var factors = new LossFactors(arguments.Count, Configuration, weights);
         var step = new TrainingStep(this, arguments, loss, factors, weights) { Synchronizes = Synchronizes() };
         StepMemory.BeginStep();
+        _activations.BeginStep();
         using (StepMemory.BeginMicrobatch())
-            step.Run(Pipeline!);
+            _activations.Backward(() => step.Run(Pipeline!));
         StepMemory.EndStep();
+        _activations.EndStep(arguments.Count);
         return EndStep(step.Synchronizes, Pipeline!.Share(step.Results), weights);
     }
 
@@ -134,6 +136,7 @@ public abstract partial class DistributedModel
 
         public override void AfterGradients(bool isLast)
         {
+            Model.TensorRanks?.ThrowDeferred();
             foreach (var tie in _ties)
                 tie.TakeShare();
             Model._engine.Finish(IsLast(isLast));

@@ -43,10 +43,12 @@ public abstract partial class DistributedModel : IDisposable
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
-            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit)
+            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit, _recomputation)
             : new GradientReducer(
-                held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce);
+                held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
+                _recomputation);
         tensor?.Activate();
+        _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 
     private protected nn.Module Root { get; }
@@ -96,6 +98,7 @@ public abstract partial class DistributedModel : IDisposable
     public void Dispose()
     {
         IsDisposed = true;
+        _activations.Dispose();
         TensorParallelism?.Dispose();
         _casts?.Dispose();
         _engine.Dispose();
@@ -177,6 +180,7 @@ public abstract partial class DistributedModel : IDisposable
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
         var outputs = new List<Tensor>(batch.Count);
+        _activations.BeginStep();
         StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
@@ -189,13 +193,14 @@ public abstract partial class DistributedModel : IDisposable
             if (lossScale != 1)
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
             _engine.Arm(last, lossScale);
-            scaled.backward();
+            _activations.Backward(() => scaled.backward());
             TensorRanks?.ThrowDeferred();
             _engine.Finish(last);
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
         StepMemory.EndStep();
+        _activations.EndStep(batch.Count);
         return EndStep(synchronizes, outputs, weights);
     }
 
@@ -241,7 +246,7 @@ public abstract partial class DistributedModel : IDisposable
     {
         try
         {
-            return compute();
+            return _activations.Guard(compute);
         }
         catch (Exception failure) when ((_engine.Explain(failure) ?? TensorParallelism?.Explain(failure)) is { } explained)
         {

@@ -36,6 +36,7 @@ public sealed partial class Session : IDisposable
             PlacementStrategy.Parse(Configuration.PlacementStrategy));
         Position = Layout.PositionOf(world.Rank) with { LocalRank = place.Rank, LocalSize = place.Size };
         Groups = new SessionGroups(world, Layout, Configuration, site);
+        GiveOwnRandomNumbers();
     }
 
     /// <summary>The configuration in force.</summary>
@@ -182,6 +183,9 @@ public sealed partial class Session : IDisposable
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };
+        if (IsFirstRank)
+            model.ReportActivationPlan(Console.WriteLine);
+        model.Recomputation.SharesRandomNumbers = SharesRandomNumbers;
         _models.Add(model);
         return model;
     }
@@ -210,6 +214,7 @@ public sealed partial class Session : IDisposable
     public void Dispose()
     {
         EndSaving();
+        _ownGenerator?.Dispose();
         Groups.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using ShardSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel;
@@ -9,7 +10,7 @@ namespace ShardSharp.DataParallel;
 /// </remarks>
 internal sealed class BackwardWatch : IDisposable
 {
-    private readonly Dictionary<nn.Module, nn.Module<Tensor, Tensor>.HookRemover> _hooks = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<nn.Module, ModuleHooks> _hooks = new(ReferenceEqualityComparer.Instance);
     private readonly Action _passed;
 
     /// <param name="passed">Called on the thread that runs backward; it must not throw.</param>
@@ -21,10 +22,10 @@ internal sealed class BackwardWatch : IDisposable
     public void Watch(nn.Module part, long capacity)
     {
         var bytes = part.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
-        if (part is nn.Module<Tensor, Tensor> called && (bytes <= capacity || !part.children().Any()))
+        if (part is nn.Module<Tensor, Tensor> && (bytes <= capacity || !part.children().Any()))
         {
             if (bytes > 0 && !_hooks.ContainsKey(part))
-                _hooks[part] = called.register_forward_pre_hook((_, input) => MarkIfRecorded(input));
+                _hooks[part] = new ModuleHooks(part, given => [MarkIfRecorded((Tensor)given[0]!)], static returned => returned);
             return;
         }
 
@@ -35,7 +36,7 @@ internal sealed class BackwardWatch : IDisposable
     public void Dispose()
     {
         foreach (var hook in _hooks.Values)
-            hook.remove();
+            hook.Dispose();
     }
 
     private Tensor MarkIfRecorded(Tensor input) =>

@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -15,6 +16,7 @@ internal sealed class GradientReducer : IReplicaEngine
     private readonly nn.Module _module;
     private readonly long _capacity;
     private readonly BackwardWatch? _watch;
+    private readonly Recomputation? _recomputation;
     private Parameter[] _frozen = [];
     private GradientBucket[] _buckets = [];
     private double[] _present = [];
@@ -25,9 +27,10 @@ internal sealed class GradientReducer : IReplicaEngine
     /// <param name="group">Ranks that hold the same parameters.</param>
     /// <param name="capacity">Bytes that a bucket holds at most, unless a single parameter is larger.</param>
     /// <param name="overlap">Whether to start buckets during backward.</param>
-    public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap)
+    /// <param name="recomputation">Tells when gradients are not yet what they will be; null where the model never computes again.</param>
+    public GradientReducer(nn.Module module, ProcessGroup group, long capacity, bool overlap, Recomputation? recomputation = null)
     {
-        (_module, Group, _capacity) = (module, group, capacity);
+        (_module, Group, _capacity, _recomputation) = (module, group, capacity, recomputation);
         Divide();
         if (!overlap || group.Size == 1)
             return;
@@ -143,7 +146,7 @@ internal sealed class GradientReducer : IReplicaEngine
 
     private void OnPassed()
     {
-        if (!_armed || _failure is not null)
+        if (!_armed || _failure is not null || _recomputation is { IsUnderWay: true })
             return;
         try
         {

@@ -6,7 +6,7 @@ using ShardSharp.Native;
 namespace ShardSharp.Modules;
 
 /// <summary>
-/// Memory for tensors in a file on disk: the kernel writes out what does not fit, and <see cref="LetGo"/> bounds what is resident.
+/// Memory for tensors in a file on disk: the kernel writes out what does not fit, and <see cref="LetGo()"/> bounds what is resident.
 /// </summary>
 /// <remarks>
 /// The file has no name and goes with the last of its memory, whatever happens to the process. Room on the disk is taken before memory is
@@ -25,12 +25,17 @@ internal sealed unsafe class SpillFile : IDisposable
     private readonly string _folder;
     private readonly Dictionary<nint, Block> _blocks = [];
     private readonly List<Extent> _extents = [];
+    private readonly SpillPurpose _purpose;
+
+    /// <summary>What was freed, by length, to be handed out again: a step needs the same sizes as the one before.</summary>
+    private readonly Dictionary<long, Stack<Block>> _freed = [];
 
     /// <param name="folder">Where the file is made, readable by this user alone; it has no name there.</param>
+    /// <param name="purpose">What it is for; building a model if null.</param>
     /// <exception cref="IOException">No file can be made there.</exception>
-    public SpillFile(string folder)
+    public SpillFile(string folder, SpillPurpose? purpose = null)
     {
-        _folder = folder;
+        (_folder, _purpose) = (folder, purpose ?? SpillPurpose.Construction);
         var path = Path.Combine(folder, $"shardsharp-{Guid.NewGuid():N}");
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
         if (!OperatingSystem.IsWindows())
@@ -49,12 +54,7 @@ internal sealed unsafe class SpillFile : IDisposable
         var length = (bytes + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize;
         lock (_gate)
         {
-            if (_extents.Count == 0 || _extents[^1].Free < length)
-                AddExtent(Math.Max(length, SmallestExtent));
-            var extent = _extents[^1];
-            var block = new Block(extent.Address + (nint)extent.Used, extent.Offset + extent.Used, length);
-            Reserve(block);
-            extent.Used += length;
+            var block = _freed.TryGetValue(length, out var freed) && freed.TryPop(out var again) ? Reserved(again) : AllocateNew(length);
             BytesInUse += length;
             _blocks.Add(block.Address, block);
             Owners[block.Address] = this;
@@ -79,6 +79,32 @@ internal sealed unsafe class SpillFile : IDisposable
             foreach (var extent in _extents)
                 FileMemory.LetGo(extent.Address, extent.Used);
             FileMemory.BeginWriting(File);
+        }
+    }
+
+    /// <summary>Whether memory that was handed out begins here.</summary>
+    public bool Holds(nint address)
+    {
+        lock (_gate)
+            return _blocks.ContainsKey(address);
+    }
+
+    /// <summary>The pages of memory that was handed out and begins here.</summary>
+    public (nint Address, long Length) PagesOf(nint address)
+    {
+        lock (_gate)
+            return (address, _blocks[address].Length);
+    }
+
+    /// <summary>Lets go of the resident pages of some memory, whose contents stay with the file, and has the kernel begin to write them.</summary>
+    public void LetGo(nint address, long length)
+    {
+        lock (_gate)
+        {
+            if (IsClosed || !_blocks.TryGetValue(address, out var block))
+                return;
+            FileMemory.LetGo(address, length);
+            FileMemory.BeginWriting(File, block.Offset, length);
         }
     }
 
@@ -123,6 +149,22 @@ internal sealed unsafe class SpillFile : IDisposable
 
     private bool IsClosed => !_stream.CanWrite;
 
+    private Block AllocateNew(long length)
+    {
+        if (_extents.Count == 0 || _extents[^1].Free < length)
+            AddExtent(Math.Max(length, SmallestExtent));
+        var extent = _extents[^1];
+        var block = Reserved(new Block(extent.Address + (nint)extent.Used, extent.Offset + extent.Used, length));
+        extent.Used += length;
+        return block;
+    }
+
+    private Block Reserved(Block block)
+    {
+        Reserve(block);
+        return block;
+    }
+
     private void Reserve(Block block)
     {
         try
@@ -137,8 +179,8 @@ internal sealed unsafe class SpillFile : IDisposable
         {
             FileMemory.Discard(File, block.Offset, block.Length);
             throw new IOException(
-                $"A tensor of {block.Length >> 20} MiB found no room in folder {_folder}, beside {BytesInUse >> 20} MiB of the same model: "
-                + $"{failure.Message}. Make room there, or choose another folder: delayed_initialization_folder.", failure);
+                $"A tensor of {block.Length >> 20} MiB found no room in folder {_folder}, beside {BytesInUse >> 20} MiB of "
+                + $"{_purpose.Contents}: {failure.Message}. Make room there, or choose another folder: {_purpose.FolderKey}.", failure);
         }
     }
 
@@ -197,8 +239,16 @@ internal sealed unsafe class SpillFile : IDisposable
             if (IsClosed)
                 FileMemory.Unmap(block.Address, block.Length);
             else
-                FileMemory.Discard(File, block.Offset, block.Length);
+                MakeFree(block);
         }
+    }
+
+    private void MakeFree(Block block)
+    {
+        FileMemory.Discard(File, block.Offset, block.Length);
+        if (!_freed.TryGetValue(block.Length, out var freed))
+            _freed[block.Length] = freed = [];
+        freed.Push(block);
     }
 
     private readonly record struct Block(nint Address, long Offset, long Length);

@@ -8,12 +8,12 @@ internal static class SpillFolder
 
     /// <summary>The folder that was asked for, else the temporary folder, <c>/var/tmp</c> or the current folder, the first on a disk.</summary>
     /// <exception cref="IOException">None of them will do.</exception>
-    public static string Find(string? wanted)
+    public static string Find(string? wanted, SpillPurpose? purpose = null)
     {
         string[] candidates = wanted is null ? [Path.GetTempPath(), "/var/tmp", Environment.CurrentDirectory] : [Path.GetFullPath(wanted)];
         return candidates.FirstOrDefault(IsOnDisk) ?? throw new IOException(
-            $"Delayed initialisation needs a folder on a disk, to build the model in; {string.Join(", ", candidates.Select(Describe))}. "
-            + "Choose one by delayed_initialization_folder.");
+            $"{(purpose ??= SpillPurpose.Construction).What} needs a folder on a disk; {string.Join(", ", candidates.Select(Describe))}. "
+            + $"Choose one by {purpose.FolderKey}.");
     }
 
     private static bool IsOnDisk(string folder) => Directory.Exists(folder) && !InMemory.Contains(new DriveInfo(folder).DriveFormat);

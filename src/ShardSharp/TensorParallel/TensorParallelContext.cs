@@ -52,13 +52,11 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     /// <summary>The length of the sequence whose parts ranks hold now, where that is known.</summary>
     public long? SequenceLength { get; set; }
 
-    /// <summary>Puts hooks on a module until the end.</summary>
+    /// <summary>Puts hooks on a module, from <see cref="Activate"/> on until the end.</summary>
     public void Hook(string name, nn.Module module, Func<object?[], object?[]>? before, Func<object?, object?>? after)
     {
         if (!ModuleTree.IsCalled(module))
             throw new TensorParallelException($"Module '{name}' is a {module.GetType().Name}, which is never called itself: give styles to what it holds.");
-        if (after is not null)
-            _hooks.Add(new ModuleHooks(module, static given => given, returned => IsSuspended ? returned : after(returned)));
         _pending.Add(() => _hooks.Add(new ModuleHooks(
             module,
             given =>
@@ -66,12 +64,12 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
                 LastCalled = name;
                 return before is null || IsSuspended ? given : before(given);
             },
-            static returned => returned)));
+            returned => after is null || IsSuspended ? returned : after(returned))));
     }
 
     /// <summary>
-    /// Puts the rest of the hooks in place. What happens before a module computes needs its parameters, which the hooks of sharded data
-    /// parallelism have gathered then and not released yet after it; so those come between.
+    /// Puts the hooks in place, inside of those of sharded data parallelism: what happens around a module's computation needs its parameters, which
+    /// those gather before and release after it.
     /// </summary>
     public void Activate()
     {

@@ -1,3 +1,4 @@
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using static TorchSharp.torch;
@@ -25,6 +26,7 @@ internal sealed class ParameterGathering : IDisposable
     private readonly List<ModuleHooks> _hooks = [];
     private readonly Action<Action> _guard;
     private readonly long _maximumLive;
+    private readonly Recomputation? _recomputation;
     private GatheredModule? _latest;
     private int _pins;
 
@@ -32,10 +34,11 @@ internal sealed class ParameterGathering : IDisposable
     /// <param name="group">Ranks that have the slices; owned from now on.</param>
     /// <param name="maximumLive">Elements up to which to gather ahead.</param>
     /// <param name="guard">Runs what backward causes, and keeps what it throws.</param>
+    /// <param name="recomputation">Tells when a module computes for a backward that follows at once; null where none does.</param>
     public ParameterGathering(
-        IEnumerable<ShardedUnit> units, ProcessGroup group, long maximumLive, Action<Action> guard)
+        IEnumerable<ShardedUnit> units, ProcessGroup group, long maximumLive, Action<Action> guard, Recomputation? recomputation = null)
     {
-        (_group, _maximumLive, _guard) = (group, maximumLive, guard);
+        (_group, _maximumLive, _guard, _recomputation) = (group, maximumLive, guard, recomputation);
         var released = units.ToLookup(unit => unit.IsReleased);
         _resident = [.. released[false].Select(unit => new UnitGathering(unit, group))];
         _modules =
@@ -110,7 +113,9 @@ internal sealed class ParameterGathering : IDisposable
         }
 
         var marked = Marked(returned, () => _guard(() => EnterBackward(module)), out var complete);
-        if (complete)
+
+        // What computes again is about to be needed once more: one gather serves both.
+        if (complete && !(_recomputation is { IsUnderWay: true } && Live <= _maximumLive))
             Release(module);
         return marked;
     }

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Precision;
@@ -27,6 +28,7 @@ internal sealed class ShardedEngine : IReplicaEngine
     private readonly ProcessGroup _shard;
     private readonly UnitGradients[] _units;
     private readonly BackwardWatch? _watch;
+    private readonly Recomputation? _recomputation;
     private readonly ParameterGathering? _gathering;
     private readonly Queue<UnitGradients> _underWay = [];
     private readonly bool _keepsGradients;
@@ -42,10 +44,13 @@ internal sealed class ShardedEngine : IReplicaEngine
     /// <param name="shard">Those of them that share one copy.</param>
     /// <param name="replicate">Those of them that own the same slice of different copies.</param>
     /// <param name="isUnit">Which modules are units, by name; null to choose them.</param>
+    /// <param name="recomputation">Tells when gradients are not yet what they will be; null where the model never computes again.</param>
     public ShardedEngine(
         nn.Module module, ParallelConfiguration configuration, ProcessGroup group, ProcessGroup shard, ProcessGroup replicate,
-        Func<string, bool>? isUnit)
+        Func<string, bool>? isUnit, Recomputation? recomputation = null)
     {
+        _recomputation = recomputation;
+
         // Whole gradients accumulate in the type that they are computed in, so mixed precision reduces them each time.
         var precision = PrecisionPolicy.Of(configuration);
         (_module, Group, _shard, _keepsGradients) = (module, group, shard, configuration.ShardOptimizerState && precision is null);
@@ -201,12 +206,12 @@ internal sealed class ShardedEngine : IReplicaEngine
     {
         var group = (configuration.ShardedHierarchicalAllGather ? _shard : _shard.WithoutHierarchy)
             .Split("gather", [[.. Enumerable.Range(0, _shard.Size)]]);
-        return new ParameterGathering(Units, group, configuration.ShardedMaximumLiveParameters, Guard);
+        return new ParameterGathering(Units, group, configuration.ShardedMaximumLiveParameters, Guard, _recomputation);
     }
 
     private void OnPassed()
     {
-        if (_armed)
+        if (_armed && _recomputation is not { IsUnderWay: true })
             Guard(StartComplete);
     }
 

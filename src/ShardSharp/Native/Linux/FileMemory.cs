@@ -12,7 +12,7 @@ internal static partial class FileMemory
 {
     private const int Read = 1, Write = 2;
     private const int Shared = 1, Private = 2, Fixed = 0x10, Anonymous = 0x20;
-    private const int DontNeed = 4;               // MADV_DONTNEED
+    private const int WillNeed = 3, DontNeed = 4; // MADV_WILLNEED, MADV_DONTNEED
     private const int KeepSize = 1, PunchHole = 2; // FALLOC_FL_...
     private const uint StartWriting = 2;          // SYNC_FILE_RANGE_WRITE
 
@@ -38,6 +38,9 @@ internal static partial class FileMemory
     /// <summary>Lets go of the pages of a file mapping in this process. Their contents stay with the file.</summary>
     public static void LetGo(nint address, long length) => _ = Advise(address, (nuint)length, DontNeed);
 
+    /// <summary>Has the kernel begin to read the pages of a file mapping.</summary>
+    public static void ReadAhead(nint address, long length) => _ = Advise(address, (nuint)length, WillNeed);
+
     /// <summary>Takes room for a range of a file now, so that writing to its mapping cannot fail for want of it.</summary>
     /// <exception cref="IOException">There is no room, or the file may not grow so far.</exception>
     public static void Reserve(SafeFileHandle file, long offset, long length)
@@ -51,7 +54,10 @@ internal static partial class FileMemory
     public static void Discard(SafeFileHandle file, long offset, long length) => _ = Change(file, PunchHole | KeepSize, offset, length);
 
     /// <summary>Has the kernel begin to write what is not on the disk yet.</summary>
-    public static void BeginWriting(SafeFileHandle file) => _ = Synchronize(file, 0, 0, StartWriting);
+    /// <param name="file">The file.</param>
+    /// <param name="offset">Where the range begins.</param>
+    /// <param name="length">Its bytes; 0 for all to the end.</param>
+    public static void BeginWriting(SafeFileHandle file, long offset = 0, long length = 0) => _ = Synchronize(file, offset, length, StartWriting);
 
     private static IOException Refused(string what) =>
         new($"The system refused {what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");

@@ -167,11 +167,22 @@ internal static class ConfigurationKeys
             "sdp_gradient_clipping", new OptionalSyntax<double>(new NumberSyntax(1e-6, 1e9)), c => c.ShardedGradientClipping,
             (c, v) => c with { ShardedGradientClipping = v }, GradientClipping),
 
+        new ConfigurationKey<string?>(
+            "activation_checkpointing", new NamesSyntax(), c => c.ActivationCheckpointing, (c, v) => c with { ActivationCheckpointing = v }),
+        new ConfigurationKey<string>(
+            "activation_checkpointing_strategy", new GroupingSyntax(), c => c.ActivationCheckpointingStrategy,
+            (c, v) => c with { ActivationCheckpointingStrategy = v }),
+        new ConfigurationKey<double?>(
+            "activation_memory_budget_mb", new OptionalSyntax<double>(new NumberSyntax(0.001, 1e9)), c => c.ActivationMemoryBudgetMegabytes,
+            (c, v) => c with { ActivationMemoryBudgetMegabytes = v }),
         new ConfigurationKey<bool>(
             "offload_activations", Boolean, c => c.OffloadActivations, (c, v) => c with { OffloadActivations = v }, ActivationOffloading),
         new ConfigurationKey<int>(
             "activation_loading_horizon", Count, c => c.ActivationLoadingHorizon, (c, v) => c with { ActivationLoadingHorizon = v },
             ActivationOffloading),
+        new ConfigurationKey<string?>(
+            "activation_offloading_folder", new PathSyntax(), c => c.ActivationOffloadingFolder,
+            (c, v) => c with { ActivationOffloadingFolder = v }, ActivationOffloading),
         new ConfigurationKey<bool>("fp16", Boolean, c => c.Float16, (c, v) => c with { Float16 = v }, Float16Training),
         new ConfigurationKey<bool>(
             "fp16_params", Boolean, c => c.Float16Parameters, (c, v) => c with { Float16Parameters = v }, Float16Layers),

@@ -75,6 +75,14 @@ internal static class ConfigurationRules
         new("partition_patterns",
             c => c.Values is { AutoPartition: true, PartitionPatterns: not null } ? "must be null with auto_partition = true" : null,
             c => c.Values with { PartitionPatterns = null }),
+        new("activation_memory_budget_mb",
+            c => c.Values is { ActivationMemoryBudgetMegabytes: not null, ActivationCheckpointing: null }
+                ? "must be null without activation_checkpointing, which names the modules to choose from" : null,
+            c => c.Values with { ActivationMemoryBudgetMegabytes = null }),
+        new("activation_memory_budget_mb",
+            c => c.Values is { ActivationMemoryBudgetMegabytes: not null, ActivationCheckpointingStrategy: not GroupingSyntax.Each }
+                ? "must be null with activation_checkpointing_strategy other than each: the budget decides for each module" : null,
+            c => c.Values with { ActivationMemoryBudgetMegabytes = null }),
         new("microbatches",
             c => c.Values is { OffloadActivations: true, Microbatches: 1 } && c.Pipeline > 1
                 ? $"must be at least 2 with offload_activations = true and pipeline_parallel_degree = {c.Pipeline}" : null,

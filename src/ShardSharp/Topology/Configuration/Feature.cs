@@ -14,7 +14,7 @@ internal sealed record Feature(string Name, bool HasLanded)
     public static readonly Feature OptimizerStateSharding = new("optimizer state sharding", HasLanded: true);
     public static readonly Feature ContextParallelism = new("context parallelism", HasLanded: false);
     public static readonly Feature ExpertParallelism = new("expert parallelism", HasLanded: false);
-    public static readonly Feature ActivationOffloading = new("activation offloading", HasLanded: false);
+    public static readonly Feature ActivationOffloading = new("activation offloading", HasLanded: true);
     public static readonly Feature Float16Training = new("float16 training", HasLanded: true);
     public static readonly Feature BFloat16Training = new("bfloat16 training", HasLanded: true);
     public static readonly Feature DelayedInitialization = new("delayed parameter initialisation", HasLanded: true);

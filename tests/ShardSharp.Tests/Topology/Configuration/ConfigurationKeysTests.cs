@@ -19,7 +19,7 @@ public sealed class ConfigurationKeysTests
     ];
 
     // One of these is a value other than the default of every key.
-    private static readonly string[] Texts = ["2", "true", "false", "simple", "speed", "threads", "spread", "nccl", "0.5", "gradients", "float16", "a=1"];
+    private static readonly string[] Texts = ["group_2", "2", "true", "false", "simple", "speed", "threads", "spread", "nccl", "0.5", "gradients", "float16", "a=1"];
 
     [Theory]
     [MemberData(nameof(SmpKeys))]

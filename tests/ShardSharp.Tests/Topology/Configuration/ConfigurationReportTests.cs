@@ -13,7 +13,7 @@ public sealed class ConfigurationReportTests
             ("SHARDSHARP_DDP", "false"));
 
         var exception = Assert.Throws<ConfigurationException>(() => ParallelConfiguration.Load(
-            ["--ranks", "0", "--set", "offload_activations=true", "--set", "expert_paralel_degree=4"],
+            ["--ranks", "0", "--set", "expert_parallel_degree=2", "--set", "expert_paralel_degree=4"],
             variables,
             new ParallelConfiguration { Seed = -1 }));
 
@@ -34,8 +34,8 @@ public sealed class ConfigurationReportTests
                 works: --set expert_parallel_degree=1
               partitions = 2 (environment variable SM_HP_MP_PARAMETERS) is not supported yet: it asks for pipeline parallelism
                 works: "partitions": 1
-              offload_activations = true (command line --set) is not supported yet: it asks for activation offloading
-                works: --set offload_activations=false
+              expert_parallel_degree = 2 (command line --set) is not supported yet: it asks for expert parallelism
+                works: --set expert_parallel_degree=1
             Keys, values and rules: docs/configuration.md
             """.ReplaceLineEndings("\n"),
             exception.Message);
