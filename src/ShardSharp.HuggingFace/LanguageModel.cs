@@ -12,7 +12,7 @@ namespace ShardSharp.HuggingFace;
 /// Every token of the input is attended to: there is no attention mask. Sequences shorter than others are padded at their end, with labels
 /// of <see cref="LanguageModelLoss.Ignored"/>, which is exact for causal models.
 /// </remarks>
-public sealed class LanguageModel : nn.Module<Tensor, Tensor>
+public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>
 {
     private readonly JsonObject _configuration;
     private readonly IReadOnlyList<IDisposable> _owned;
@@ -36,6 +36,9 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>The model's <c>config.json</c>, as it was loaded; a copy.</summary>
     public JsonObject Configuration => (JsonObject)_configuration.DeepClone();
+
+    /// <summary>The low-rank adapters of the model; null if it has none.</summary>
+    public LoraAdapters? Adapters { get; internal set; }
 
     internal Architecture Architecture { get; }
 
