@@ -1,4 +1,5 @@
 using ShardSharp;
+using ShardSharp.HuggingFace;
 using ShardSharp.Topology;
 using TrainGpt;
 using TrainGpt.Model;
@@ -21,7 +22,7 @@ static void Train(Session session, TrainingOptions options)
 {
     // The text as tokens, and windows of it as an ordinary TorchSharp dataset. Every rank has it all; Shard hands each rank its own
     // part of every batch. The batch size is global: the number of ranks does not change what is learned, only how fast.
-    var tokenizer = new BytePairTokenizer(TrainingOptions.DataFolder);
+    var tokenizer = HuggingFaceTokenizer.Load(TrainingOptions.DataFolder);
     var corpus = TextCorpus.Read(Path.Combine(TrainingOptions.DataFolder, "genesis-to-samuel.txt"), tokenizer);
     using var training = new TokenDataset(corpus.Training, options.Sequence);
     using var validation = new TokenDataset(corpus.Validation, options.Sequence);

@@ -59,7 +59,9 @@ public static class HuggingFaceModel
         }
     }
 
-    /// <summary>Saves a model to a folder that transformers can load, which appears complete or not at all.</summary>
+    /// <summary>
+    /// Saves a model to a folder that transformers can load, which appears complete or not at all. Adapters are merged into what is saved.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder, which must not exist, or be empty.</param>
     /// <param name="largestFile">The most bytes of parameters in a file; more are spread over several files with an index.</param>
@@ -74,7 +76,9 @@ public static class HuggingFaceModel
         {
             using var scope = NewDisposeScope();
             var stored = model.named_parameters()
-                .Select(named => AsStored(model.Architecture, named.name, named.parameter))
+                .Select(named => (named.name, Value: model.Adapters is { } adapters ? adapters.AsSaved(named.name, named.parameter) : named.parameter))
+                .Where(named => named.Value is not null)
+                .Select(named => AsStored(model.Architecture, named.name, named.Value!))
                 .ToList();
             SafetensorsFolder.Write(partial, stored, new Dictionary<string, string> { ["format"] = "pt" }, largestFile);
             WriteConfiguration(model, stored[0].Value.dtype, Path.Combine(partial, ConfigurationFile));

@@ -14,7 +14,7 @@ namespace ShardSharp.HuggingFace;
 /// Every token of the input is attended to: there is no attention mask. Sequences shorter than others are padded at their end, with labels
 /// of <see cref="LanguageModelLoss.Ignored"/>, which is exact for causal models.
 /// </remarks>
-public sealed class LanguageModel : nn.Module<Tensor, Tensor>, IPipelineModel, ITensorParallelModule
+public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>, IPipelineModel, ITensorParallelModule
 {
     private readonly JsonObject _configuration;
     private readonly IReadOnlyList<IDisposable> _owned;
@@ -47,6 +47,9 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor>, IPipelineModel, I
     /// keys and values that are fewer than the ranks are held by several.
     /// </summary>
     public TensorParallelPlan TensorParallelPlan { get; }
+
+    /// <summary>The low-rank adapters of the model; null if it has none.</summary>
+    public LoraAdapters? Adapters { get; internal set; }
 
     internal Architecture Architecture { get; }
 

@@ -1,10 +1,10 @@
-using TrainGpt.Text;
+using ShardSharp.HuggingFace;
 using static TorchSharp.torch;
 
 namespace TrainGpt.Model;
 
 /// <summary>Continues a text, one sampled token at a time.</summary>
-public sealed class TextGenerator(nn.Module<Tensor, Tensor> model, BytePairTokenizer tokenizer, int sequence)
+public sealed class TextGenerator(nn.Module<Tensor, Tensor> model, HuggingFaceTokenizer tokenizer, int sequence)
 {
     /// <summary>Below 1 likelier tokens are favoured; above, rarer ones.</summary>
     public double Temperature { get; init; } = 0.8;

@@ -1,11 +1,15 @@
+using ShardSharp.HuggingFace;
+
 namespace TrainGpt.Text;
 
 /// <summary>A tokenised text, its first nine tenths to train on and the rest to validate with.</summary>
 public sealed record TextCorpus(IReadOnlyList<int> Training, IReadOnlyList<int> Validation, double UnigramEntropy)
 {
-    public static TextCorpus Read(string path, BytePairTokenizer tokenizer)
+    public static TextCorpus Read(string path, HuggingFaceTokenizer tokenizer) => Of(File.ReadAllText(path), tokenizer);
+
+    public static TextCorpus Of(string text, HuggingFaceTokenizer tokenizer)
     {
-        var tokens = tokenizer.Encode(File.ReadAllText(path));
+        var tokens = tokenizer.Encode(text);
         var split = tokens.Count * 9 / 10;
         return new TextCorpus([.. tokens.Take(split)], [.. tokens.Skip(split)], Entropy(tokens));
     }

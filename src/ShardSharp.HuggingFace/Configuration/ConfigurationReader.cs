@@ -106,6 +106,15 @@ internal sealed class ConfigurationReader(string source, JsonObject values, stri
         var other => throw Invalid(key, other, "an object"),
     };
 
+    /// <summary>A list of objects; empty where the key is absent or null.</summary>
+    public IReadOnlyList<ConfigurationReader> Sections(string key) => Value(key) switch
+    {
+        null => [],
+        JsonArray list when list.All(item => item is JsonObject) =>
+            [.. list.Select((item, i) => new ConfigurationReader(source, (JsonObject)item!, $"{section}{key}[{i}]."))],
+        var other => throw Invalid(key, other, "a list of objects"),
+    };
+
     /// <summary>Refuses any value but the one with which the key changes nothing.</summary>
     public void Require(string key, bool value)
     {

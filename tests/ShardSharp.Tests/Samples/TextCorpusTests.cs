@@ -1,3 +1,4 @@
+using ShardSharp.HuggingFace;
 using TrainGpt;
 using TrainGpt.Text;
 
@@ -6,7 +7,7 @@ namespace ShardSharp.Tests.Samples;
 public sealed class TextCorpusTests : IDisposable
 {
     private readonly string _path = Path.GetTempFileName();
-    private readonly BytePairTokenizer _tokenizer = new(TrainingOptions.DataFolder);
+    private readonly HuggingFaceTokenizer _tokenizer = HuggingFaceTokenizer.Load(TrainingOptions.DataFolder);
 
     [Fact]
     public void Entropy_of_equally_frequent_tokens_is_the_logarithm_of_their_number()

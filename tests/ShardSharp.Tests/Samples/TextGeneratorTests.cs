@@ -1,13 +1,13 @@
+using ShardSharp.HuggingFace;
 using TrainGpt;
 using TrainGpt.Model;
-using TrainGpt.Text;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Samples;
 
 public sealed class TextGeneratorTests
 {
-    private static readonly BytePairTokenizer Tokenizer = new(TrainingOptions.DataFolder);
+    private static readonly HuggingFaceTokenizer Tokenizer = HuggingFaceTokenizer.Load(TrainingOptions.DataFolder);
 
     [Fact]
     public void Continues_past_the_longest_sequence_the_model_takes()

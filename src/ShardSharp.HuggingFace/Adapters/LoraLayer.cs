@@ -1,0 +1,89 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.HuggingFace.Adapters;
+
+/// <summary>The adapter of one linear: two linears below it in the module tree, whose product is added to what it returns.</summary>
+/// <remarks>
+/// As children of the linear their parameters have names in the model, and belong to the same unit where parameters are sharded. The linear
+/// stays what it is: a hook on its call adds what they compute.
+/// </remarks>
+internal sealed class LoraLayer
+{
+    /// <summary>The names of the two linears, which those of PEFT's files are made of.</summary>
+    public const string DownName = "lora_A", UpName = "lora_B";
+
+    private readonly Linear _target;
+    private readonly LoraOptions _options;
+    private readonly nn.Module<Tensor, Tensor>.HookRemover _hook;
+
+    public LoraLayer(string name, Linear target, LoraOptions options)
+    {
+        (Name, _target, _options) = (name, target, options);
+        var weight = target.weight!;
+        Down = nn.Linear(weight.shape[1], options.Rank, hasBias: false, weight.device, weight.dtype);
+        Up = nn.Linear(options.Rank, weight.shape[0], hasBias: false, weight.device, weight.dtype);
+
+        // Zeros here let the adapted model begin as the model itself (Hu et al. 2021, section 4.1).
+        using (no_grad())
+            Up.weight!.zero_();
+        target.register_module(DownName, Down);
+        target.register_module(UpName, Up);
+        _hook = target.register_forward_hook(Adapted);
+    }
+
+    /// <summary>The linear's name in the model.</summary>
+    public string Name { get; }
+
+    /// <summary>From the inputs to as many numbers as the rank.</summary>
+    public Linear Down { get; }
+
+    /// <summary>From there to the outputs.</summary>
+    public Linear Up { get; }
+
+    /// <summary>The weight of a linear that computes the same without the adapter.</summary>
+    public Tensor MergedWeight()
+    {
+        using var unrecorded = no_grad();
+        using var scope = NewDisposeScope();
+        using Scalar scale = Scale;
+
+        // In float32 at least: a weight of a narrow type is rounded once.
+        var wide = promote_types(_target.weight!.dtype, ScalarType.Float32);
+        var added = Up.weight!.to_type(wide).matmul(Down.weight!.to_type(wide)) * scale;
+        return (_target.weight!.to_type(wide) + added).to_type(_target.weight!.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Takes the adapter into the weight, and away.</summary>
+    public void Merge()
+    {
+        using (no_grad())
+        {
+            using var merged = MergedWeight();
+            _target.weight!.copy_(merged);
+        }
+
+        Remove();
+    }
+
+    /// <summary>Takes the adapter away.</summary>
+    public void Remove()
+    {
+        _hook.remove();
+        _target.register_module(DownName, null!);
+        _target.register_module(UpName, null!);
+        Down.Dispose();
+        Up.Dispose();
+    }
+
+    private double Scale => _options.Alpha / _options.Rank;
+
+    private Tensor Adapted(nn.Module<Tensor, Tensor> module, Tensor input, Tensor output)
+    {
+        using var scope = NewDisposeScope();
+        using Scalar scale = Scale;
+        var kept = _options.Dropout > 0 ? nn.functional.dropout(input, _options.Dropout, module.training) : input;
+        return (output + Up.call(Down.call(kept)) * scale).MoveToOuterDisposeScope();
+    }
+}
