@@ -2,9 +2,9 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
-using ShardSharp.Modules;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -30,7 +30,7 @@ public abstract partial class DistributedModel : IDisposable
         nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor)
     {
         (Root, Configuration) = (module, configuration);
-        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? new ParameterLayouts(), groups.Tensor);
+        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? DistributedModules.LayoutsOf(module), groups.Tensor);
         _replicas = new ReplicaSynchronizer(module, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
@@ -168,6 +168,8 @@ public abstract partial class DistributedModel : IDisposable
             scaled.backward();
             TensorRanks?.ThrowDeferred();
             _engine.Finish(last);
+            if (last)
+                AverageOverTensorRanks();
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
@@ -176,7 +178,7 @@ public abstract partial class DistributedModel : IDisposable
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
         if (synchronizes && Configuration.BroadcastBuffers)
-            _replicas.BroadcastBuffers();
+            BroadcastBuffers();
 
         StepEnded?.Invoke();
         return new StepOutput(outputs);
