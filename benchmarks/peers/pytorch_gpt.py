@@ -1,10 +1,12 @@
-"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single|ddp|sdp`.
+"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single|ddp|sdp|tp`.
 
 Same model, initial parameters, tokens, optimizer and thread count, so the same losses; prints the same JSON object. With several ranks it
-starts them itself, on this machine, with Gloo; `fsdp` is FSDP2 (`fully_shard`), a unit for each block.
+starts them itself, on this machine, with Gloo; `fsdp` is FSDP2 (`fully_shard`), a unit for each block; `tp` is tensor parallelism by DTensor
+(`parallelize_module`), with the embedding's and the head's vocabulary divided and the loss of divided logits (`loss_parallel`).
 
     python3 benchmarks/peers/pytorch_gpt.py --threads 2 --microbatches 1
     python3 benchmarks/peers/pytorch_gpt.py --mode fsdp --ranks 2
+    python3 benchmarks/peers/pytorch_gpt.py --mode tp --ranks 2
 """
 
 import argparse
@@ -31,11 +33,11 @@ class Attention(nn.Module):
         batch, length, hidden = x.shape
 
         def split(y):
-            return y.view(batch, length, self.heads, hidden // self.heads).transpose(1, 2)
+            return y.view(batch, length, -1, hidden // self.heads).transpose(1, 2)
 
         y = functional.scaled_dot_product_attention(
             split(self.query(x)), split(self.key(x)), split(self.value(x)), is_causal=True)
-        return self.projection(y.transpose(1, 2).reshape(batch, length, hidden))
+        return self.projection(y.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -96,6 +98,30 @@ def sharded(model):
     return fully_shard(model)
 
 
+def divided(model):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+    mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
+    parallelize_module(model, mesh, {
+        "token_embedding": RowwiseParallel(input_layouts=Replicate()),
+        "head": ColwiseParallel(output_layouts=Shard(-1), use_local_output=False),
+    })
+    for block in model.blocks:
+        parallelize_module(block, mesh, {
+            "attention.query": ColwiseParallel(), "attention.key": ColwiseParallel(), "attention.value": ColwiseParallel(),
+            "attention.projection": RowwiseParallel(), "up": ColwiseParallel(), "down": RowwiseParallel(),
+        })
+    return model
+
+
+def divided_loss(mode):
+    if mode != "tp":
+        return contextlib.nullcontext()
+    from torch.distributed.tensor.parallel import loss_parallel
+    return loss_parallel()
+
+
 class Training:
     def __init__(self, rank, arguments):
         self.rank, self.arguments = rank, arguments
@@ -103,14 +129,15 @@ class Training:
         torch.manual_seed(arguments.seed)
         self.tokens = torch.Generator().manual_seed(arguments.seed)
         model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
-        wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded}
+        wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded, "tp": divided}
         self.model = wrap[arguments.mode](model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=arguments.fused or None)
         self.phases, self.losses = {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}, []
 
     def draw(self):
         whole = torch.randint(self.arguments.vocab, (self.arguments.batch, self.arguments.seq), generator=self.tokens)
-        return whole.chunk(self.arguments.ranks)[self.rank].chunk(self.arguments.microbatches)
+        own = whole if self.arguments.mode == "tp" else whole.chunk(self.arguments.ranks)[self.rank]
+        return own.chunk(self.arguments.microbatches)
 
     def step(self):
         inputs, labels = self.draw(), self.draw()
@@ -120,10 +147,10 @@ class Training:
         for index, (part, expected) in enumerate(zip(inputs, labels)):
             # DDP averages after the last microbatch alone; FSDP2 after each, since it keeps no whole gradients.
             accumulates = self.arguments.mode == "ddp" and index < len(inputs) - 1
-            with self.model.no_sync() if accumulates else contextlib.nullcontext():
+            with self.model.no_sync() if accumulates else contextlib.nullcontext(), divided_loss(self.arguments.mode):
                 mark = time.perf_counter()
                 logits = self.model(part)
-                loss = functional.cross_entropy(logits.view(-1, self.arguments.vocab), expected.reshape(-1))
+                loss = functional.cross_entropy(logits.flatten(0, 1), expected.reshape(-1))
                 self.phases["forward"] += (split := time.perf_counter()) - mark
                 (loss / len(inputs)).backward()
                 self.phases["backward"] += time.perf_counter() - split
@@ -176,7 +203,7 @@ def run(rank, arguments, port):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("single", "ddp", "fsdp"), default="single")
+    parser.add_argument("--mode", choices=("single", "ddp", "fsdp", "tp"), default="single")
     for name, default in (("ranks", 1), ("threads", 1), ("vocab", 8192), ("seq", 256), ("hidden", 512), ("heads", 8), ("layers", 8),
                           ("batch", 8), ("microbatches", 4), ("steps", 10), ("warmup", 3), ("seed", 1234)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -184,7 +211,7 @@ def main():
     parser.add_argument("--phases", action="store_true", help="print the time of each phase, in seconds")
     arguments = parser.parse_args()
     if arguments.ranks > 1 and arguments.mode == "single":
-        parser.error("several ranks need --mode ddp or fsdp")
+        parser.error("several ranks need --mode ddp, fsdp or tp")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using ShardSharp.HuggingFace.Architectures;
+using ShardSharp.TensorParallel;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace;

@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.Modules;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

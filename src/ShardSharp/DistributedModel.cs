@@ -4,6 +4,7 @@ using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Topology;
 using TorchSharp;

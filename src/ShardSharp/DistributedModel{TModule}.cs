@@ -1,4 +1,5 @@
 using ShardSharp.DataParallel;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 

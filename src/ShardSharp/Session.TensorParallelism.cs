@@ -1,5 +1,7 @@
 using ShardSharp.DataParallel;
 using ShardSharp.TensorParallel;
+using ShardSharp.TensorParallel.Automatic;
+using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp;
@@ -25,16 +27,21 @@ public sealed partial class Session
                 + "session.Shard then does so.");
         }
 
-        var chosen = plan is not null ? plan(module)
-            : module is ITensorParallelModule known ? known.TensorParallelPlan
-            : throw new TensorParallelException(
-                $"tensor_parallel_degree is {Configuration.TensorParallelDegree}, but nothing says how a {module.GetType().Name} is spread over "
-                + "ranks. Pass plan to session.DistributedModel, or let the module implement ITensorParallelModule.");
-
-        // A program whose ranks build different models is told so by nobody else: each takes its own part.
-        var ranks = new ReplicaSynchronizer(module, Groups.Tensor);
+        // Ranks that built different models would each take a part of its own one, and nobody would notice. Copies are made equal here as well,
+        // since the plan is tried on what they are now.
+        var ranks = new ReplicaSynchronizer(module, Groups.Data);
         ranks.BroadcastParameters();
         ranks.BroadcastBuffers();
-        return new TensorParallelModule(PlanApplication.Apply(module, chosen, Groups.Tensor));
+        var chosen = plan is not null ? plan(module)
+            : module is ITensorParallelModule known ? OptimizedPlan(module, known.TensorParallelPlan)
+            : TensorParallelPlan.Automatic(module, Configuration.TensorParallelDegree);
+
+        // A model that is built in a file because it does not fit in memory is not computed with before it is divided.
+        var example = Configuration.DelayedParameterInitialization ? null : ModelExample.Of(module, Configuration.TensorParallelDegree);
+        return new TensorParallelModule(module, chosen, Groups.Tensor, example);
     }
+
+    /// <summary>A module's own plan, with sequence parallelism where memory is what counts and the plan can.</summary>
+    private TensorParallelPlan OptimizedPlan(nn.Module module, TensorParallelPlan plan) =>
+        Configuration.Optimize == OptimizationGoal.Memory && PlanApplication.CanDivideSequences(module, plan) ? plan.WithSequenceParallelism() : plan;
 }

@@ -2,11 +2,12 @@ using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Precision;
+using ShardSharp.TensorParallel;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
-using static TorchSharp.torch;
 using CallSite = ShardSharp.Communication.CallSite;
+using static TorchSharp.torch;
 
 namespace ShardSharp;
 
@@ -80,7 +81,7 @@ public sealed partial class Session : IDisposable
     /// </param>
     /// <param name="plan">
     /// Makes the plan by which tensor parallelism spreads the module (<c>tensor_parallel_degree</c>); null takes that of an
-    /// <see cref="ITensorParallelModule"/>.
+    /// <see cref="ITensorParallelModule"/>, and an automatic one for other modules.
     /// </param>
     /// <returns>The model, which owns the module.</returns>
     /// <exception cref="ArgumentException"><paramref name="isUnit"/> chose a module that is never called, such as a list.</exception>

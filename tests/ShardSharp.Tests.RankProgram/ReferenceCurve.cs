@@ -1,6 +1,7 @@
 using System.Text.Json;
 using ShardSharp.Checkpoints;
 using ShardSharp.HuggingFace;
+using ShardSharp.TensorParallel;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,3 +1,4 @@
+using ShardSharp.TensorParallel;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures;

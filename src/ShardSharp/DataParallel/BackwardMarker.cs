@@ -15,7 +15,12 @@ internal sealed class BackwardMarker : autograd.SingleTensorFunction<BackwardMar
     public override string Name => nameof(BackwardMarker);
 
     /// <summary>A view of the tensor; <paramref name="passed"/> is called when the gradient with respect to it is known.</summary>
-    public static Tensor Mark(Tensor tensor, Action passed) => apply(tensor, passed);
+    public static Tensor Mark(Tensor tensor, Action passed)
+    {
+        // TorchSharp makes another tensor of the same size, for the case that no gradient arrives, which need not outlive this scope.
+        using var scope = NewDisposeScope();
+        return apply(tensor, passed).MoveToOuterDisposeScope();
+    }
 
     /// <summary>Whether a failure comes from writing to a marked tensor, whose gradient autograd would then not know.</summary>
     public static bool IsWrittenTo(Exception failure) =>

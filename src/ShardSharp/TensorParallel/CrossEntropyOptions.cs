@@ -1,4 +1,4 @@
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Options of <see cref="VocabularyParallelLoss"/>.</summary>
 public sealed record CrossEntropyOptions

@@ -1,4 +1,4 @@
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>A module that knows how it is spread over tensor-parallel ranks, so that programs need no plan for it.</summary>
 public interface ITensorParallelModule

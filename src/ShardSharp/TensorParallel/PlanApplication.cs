@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Styles;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.TensorParallel;
@@ -17,11 +18,22 @@ internal static class PlanApplication
     {
         var styled = Match(root, plan);
         RequirePairs(root, styled);
-        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided);
+        if (plan.SequenceParallel)
+            RequireStyles(root, styled);
+        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided)
+        {
+            Styles = styled.ToDictionary(each => each.Key, each => each.Value.Style),
+        };
         try
         {
             foreach (var (name, (module, style)) in styled)
                 style.Apply(name, module, context);
+            foreach (var (name, module) in ModuleTree.Walk(root))
+            {
+                if (module is Dropout dropout && !styled.ContainsKey(name))
+                    RankDropout.Hook(name, dropout, context, alike: true);
+            }
+
             return context;
         }
         catch
@@ -29,6 +41,13 @@ internal static class PlanApplication
             context.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Whether a plan says of each module with parameters what it does where sequences are divided.</summary>
+    public static bool CanDivideSequences(nn.Module root, TensorParallelPlan plan)
+    {
+        var styled = Match(root, plan);
+        return ModuleTree.Walk(root).All(below => styled.ContainsKey(below.Name) || !below.Module.named_parameters(recurse: false).Any());
     }
 
     /// <summary>The modules that patterns fit, with the styles of the first that do.</summary>
@@ -54,13 +73,28 @@ internal static class PlanApplication
         return styled;
     }
 
+    /// <summary>Whether a module without a style sees all positions or a part of them nobody knows, and so what its gradients are.</summary>
+    private static void RequireStyles(nn.Module root, Dictionary<string, (nn.Module Module, TensorParallelStyle Style)> styled)
+    {
+        foreach (var (name, module) in ModuleTree.Walk(root))
+        {
+            if (!styled.ContainsKey(name) && module.named_parameters(recurse: false).Any())
+            {
+                throw new TensorParallelException(
+                    $"Module '{name}' has parameters, but no style, which sequence parallelism needs: SequenceParallel if it treats positions alone, as norms "
+                    + "do; SequenceGather if it needs all of them; SequenceScatter if it makes them; Replicated if it has nothing to do with sequences.");
+            }
+        }
+    }
+
     /// <summary>
-    /// A divided output needs a layer that takes it divided. What belongs together lies in the same member of a list, such as a block of a
-    /// transformer.
+    /// A divided output needs a layer that takes it divided. What belongs together lies in the same member of a list whose members the model calls
+    /// one by one, such as the blocks of a transformer.
     /// </summary>
     private static void RequirePairs(nn.Module root, Dictionary<string, (nn.Module Module, TensorParallelStyle Style)> styled)
     {
-        string[] lists = [.. ModuleTree.Walk(root).Where(below => ModuleTree.IsList(below.Module)).Select(below => below.Name.Length == 0 ? "" : $"{below.Name}.")];
+        string[] lists = [.. ModuleTree.Walk(root).Where(below => ModuleTree.IsList(below.Module) && !ModuleTree.IsCalled(below.Module))
+            .Select(below => below.Name.Length == 0 ? "" : $"{below.Name}.")];
         foreach (var (name, (_, style)) in styled)
         {
             if (style is not ColumnParallel { GathersOutput: false })

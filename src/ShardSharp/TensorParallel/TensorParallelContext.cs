@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
@@ -28,6 +29,9 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     /// <summary>What this rank holds of each parameter.</summary>
     public ParameterLayouts Layouts { get; } = new();
+
+    /// <summary>The styles that were applied, by names of modules.</summary>
+    public IReadOnlyDictionary<string, TensorParallelStyle> Styles { get; set; } = new Dictionary<string, TensorParallelStyle>();
 
     /// <summary>Whether layers whose output would be gathered leave it divided.</summary>
     public bool KeepsLogitsDivided => keepsLogitsDivided;
@@ -143,6 +147,14 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     /// <summary>A parameter for computations that differ between ranks: its gradient is summed over them.</summary>
     public Tensor Shared(Parameter parameter) => CopyToRanks.Run(parameter, group);
+
+    /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
+    public TensorParallelException? Explain(Exception failure) => failure is ExternalException && group.Size > 1 && LastCalled is { } last
+        ? new TensorParallelException(
+            $"A computation failed after module '{last}', which is divided over {group.Size} ranks, was called. Code between divided layers must take "
+            + "sizes from its tensors: a view that assumes all heads or all features, as [.., heads, -1], has to be one of this rank's, [.., -1, headSize]. "
+            + $"The failure: {failure.Message.Split('\n')[0]}", failure)
+        : null;
 
     public void Dispose()
     {

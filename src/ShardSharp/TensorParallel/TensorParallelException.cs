@@ -1,4 +1,4 @@
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>A plan of tensor parallelism does not fit the model. The message names the module and what would work.</summary>
 public sealed class TensorParallelException : InvalidOperationException

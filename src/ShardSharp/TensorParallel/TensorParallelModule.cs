@@ -1,20 +1,47 @@
-using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
-using ShardSharp.TensorParallel;
+using ShardSharp.TensorParallel.Automatic;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>A model that is spread over the ranks of a tensor-parallel group. Disposing it takes the hooks off; parameters stay divided.</summary>
 public sealed class TensorParallelModule : IDisposable
 {
     private readonly TensorParallelContext _context;
+    private PlanCheck? _check;
 
-    internal TensorParallelModule(TensorParallelContext context) => _context = context;
+    /// <param name="root">The model, whole and equal on all ranks.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="group">The ranks.</param>
+    /// <param name="example">What to try the plan with; null for nothing.</param>
+    internal TensorParallelModule(nn.Module root, TensorParallelPlan plan, ProcessGroup group, object?[]? example)
+    {
+        _check = group.Size == 1 ? null : PlanCheck.Of(root, example);
+        try
+        {
+            _context = PlanApplication.Apply(root, plan, group);
+        }
+        catch
+        {
+            _check?.Dispose();
+            throw;
+        }
+
+        Report = new TensorParallelReport(
+            [.. _context.Styles.Select(styled => (styled.Key, styled.Value.Description))],
+            [
+                .. ModuleTree.Walk(root)
+                    .Where(below => !_context.Styles.ContainsKey(below.Name) && below.Module.named_parameters(recurse: false).Any())
+                    .Select(below => (below.Name, plan.Reasons.GetValueOrDefault(below.Name, "no pattern of the plan fits it"))),
+            ]);
+    }
 
     /// <summary>The ranks that share each layer.</summary>
     public ProcessGroup Group => _context.Group;
+
+    /// <summary>Which modules are spread over the ranks, and which are left alone and why.</summary>
+    public TensorParallelReport Report { get; }
 
     /// <summary>What this rank holds of each parameter.</summary>
     internal ParameterLayouts Layouts => _context.Layouts;
@@ -29,16 +56,22 @@ public sealed class TensorParallelModule : IDisposable
         VocabularyParallelLoss.CrossEntropy(logits, labels, _context.DividedLogits is null ? null : Group, _context.DividedLogits, options);
 
     /// <inheritdoc/>
-    public void Dispose() => _context.Dispose();
+    public void Dispose()
+    {
+        _check?.Dispose();
+        _context.Dispose();
+    }
 
-    /// <summary>Puts the rest of the hooks in place, when those that gather parameters are.</summary>
-    internal void Activate() => _context.Activate();
+    /// <summary>Puts the rest of the hooks in place, when those that gather parameters are, and tries the plan.</summary>
+    /// <exception cref="TensorParallelException">The model computes something else than it did whole.</exception>
+    internal void Activate()
+    {
+        _context.Activate();
+        _check?.Run(_context);
+        _check?.Dispose();
+        _check = null;
+    }
 
     /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
-    internal Exception? Explain(Exception failure) => failure is ExternalException && Group.Size > 1 && _context.LastCalled is { } last
-        ? new TensorParallelException(
-            $"A computation failed, after module '{last}', which is divided over {Group.Size} ranks, was called. Code between divided layers must take "
-            + "sizes from its tensors: a view that assumes all heads or all features, as [.., heads, -1], has to be one of this rank's, [.., -1, headSize]. "
-            + $"The failure: {failure.Message.Split('\n')[0]}", failure)
-        : null;
+    internal Exception? Explain(Exception failure) => _context.Explain(failure);
 }

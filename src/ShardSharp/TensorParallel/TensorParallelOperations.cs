@@ -1,7 +1,7 @@
 using ShardSharp.Communication;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Functions that communicate and that autograd can differentiate, for custom styles of tensor parallelism.</summary>
 /// <remarks>Every rank of the group calls the same ones in the same order.</remarks>

@@ -1,4 +1,7 @@
-namespace ShardSharp;
+using ShardSharp.TensorParallel.Automatic;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Which modules of a model are spread over the ranks of a tensor-parallel group, and how.</summary>
 /// <remarks>
@@ -26,11 +29,36 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
     /// </summary>
     public bool KeepsLogitsDivided { get; init; }
 
+    /// <summary>Why modules were left out, by their names, where the plan was made automatically.</summary>
+    internal IReadOnlyDictionary<string, string> Reasons { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>
+    /// Makes a plan by looking at one forward of a module: attention and feed-forward networks are recognised by the calls of their linear layers,
+    /// and tried out part by part on this rank before they are divided. Without sequence parallelism.
+    /// </summary>
+    /// <param name="module">The module, whole.</param>
+    /// <param name="degree">Number of ranks.</param>
+    /// <param name="example">What to call it with; nothing makes token ids or numbers up where the module takes one tensor.</param>
+    /// <exception cref="TensorParallelException">Nothing can be divided, or no example can be made up; the message says why.</exception>
+    public static TensorParallelPlan Automatic(nn.Module module, int degree, params Tensor[] example)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(example);
+        ArgumentOutOfRangeException.ThrowIfLessThan(degree, 1);
+        return AutomaticPlan.Of(module, degree, example);
+    }
+
     /// <summary>The same plan with or without sequence parallelism.</summary>
     /// <param name="enabled">Whether to divide activations along the sequence.</param>
-    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(Styles) { SequenceParallel = enabled, KeepsLogitsDivided = KeepsLogitsDivided };
+    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(Styles)
+    {
+        SequenceParallel = enabled, KeepsLogitsDivided = KeepsLogitsDivided, Reasons = Reasons,
+    };
 
     /// <summary>The same plan with logits left divided or gathered.</summary>
     /// <param name="enabled">Whether to leave them divided.</param>
-    public TensorParallelPlan WithDividedLogits(bool enabled = true) => new(Styles) { SequenceParallel = SequenceParallel, KeepsLogitsDivided = enabled };
+    public TensorParallelPlan WithDividedLogits(bool enabled = true) => new(Styles)
+    {
+        SequenceParallel = SequenceParallel, KeepsLogitsDivided = enabled, Reasons = Reasons,
+    };
 }

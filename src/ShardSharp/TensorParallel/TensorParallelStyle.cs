@@ -2,7 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.TensorParallel.Styles;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>How a module is spread over the ranks of a tensor-parallel group.</summary>
 /// <remarks>
@@ -40,11 +40,14 @@ public abstract class TensorParallelStyle
 
     /// <summary>
     /// Leaves a module whole. With sequence parallelism it computes each rank's part of the sequence, as norms, dropout and anything else
-    /// that treats positions alone can; gradients of its parameters are summed over the ranks.
+    /// that treats positions alone can; gradients of its parameters are summed over the ranks, and dropout drops on each rank for itself.
     /// </summary>
     public static TensorParallelStyle SequenceParallel() => new SharedParameters { Always = false };
 
-    /// <summary>Leaves a module whole that computes with what is divided, such as a norm of each head; gradients are summed over the ranks.</summary>
+    /// <summary>
+    /// Leaves a module whole that computes with what is divided, such as a norm of each head or dropout of attention weights: gradients are
+    /// summed over the ranks, and dropout drops on each rank for itself.
+    /// </summary>
     public static TensorParallelStyle SharedParameters() => new SharedParameters { Always = true };
 
     /// <summary>

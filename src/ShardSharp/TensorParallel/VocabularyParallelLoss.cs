@@ -1,11 +1,10 @@
-using TorchSharp;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
-using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Losses;
+using TorchSharp;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.TensorParallel;
 
 /// <summary>Cross-entropy of logits whose vocabulary is divided over ranks: they are never gathered.</summary>
 public static class VocabularyParallelLoss

@@ -1,5 +1,6 @@
 using ShardSharp.HuggingFace;
 using ShardSharp.Modules;
+using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using static TorchSharp.torch;
 

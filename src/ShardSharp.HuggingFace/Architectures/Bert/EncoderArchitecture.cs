@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Bert;
@@ -44,6 +45,9 @@ internal abstract class EncoderArchitecture : Architecture
         [$"{Prefix}embeddings.word_embeddings"] = VocabularyEmbedding(),
         [$"{Prefix}embeddings.*_embeddings"] = SequenceScatter(),
         [$"{Prefix}embeddings.LayerNorm"] = SequenceParallel(),
+        [$"{Prefix}embeddings.dropout"] = SequenceParallel(),
+        [$"{Prefix}encoder.layer.*.attention.self.dropout"] = SharedParameters(),
+        [$"{Prefix}encoder.layer.**output.dropout"] = SequenceParallel(),
         [$"{Prefix}encoder.layer.*.attention.self.*"] = Column(headSize: settings.HeadSize),
         [$"{Prefix}encoder.layer.*.attention.output.dense"] = Row(settings.HeadSize),
         [$"{Prefix}encoder.layer.*.intermediate.dense"] = Column(),

@@ -17,6 +17,9 @@ internal sealed class EncoderSelfAttention : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "value")]
     private readonly Linear _value;
 
+    [ComponentName(Name = "dropout")]
+    private readonly Dropout _attentionDropout;
+
     private readonly HeadAttention _attention;
     private readonly int _headSize;
 
@@ -24,7 +27,8 @@ internal sealed class EncoderSelfAttention : nn.Module<Tensor, Tensor>
         : base(nameof(EncoderSelfAttention))
     {
         _headSize = settings.HeadSize;
-        _attention = new HeadAttention { IsCausal = false, Dropout = settings.AttentionDropout };
+        _attentionDropout = nn.Dropout(settings.AttentionDropout);
+        _attention = new HeadAttention { IsCausal = false, Dropout = _attentionDropout };
         _query = factory.Linear(settings.Hidden, settings.Hidden, bias: true);
         _key = factory.Linear(settings.Hidden, settings.Hidden, bias: true);
         _value = factory.Linear(settings.Hidden, settings.Hidden, bias: true);
@@ -34,7 +38,7 @@ internal sealed class EncoderSelfAttention : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        return _attention.Run(Heads(_query.call(input)), Heads(_key.call(input)), Heads(_value.call(input)), training)
+        return _attention.Run(Heads(_query.call(input)), Heads(_key.call(input)), Heads(_value.call(input)))
             .MoveToOuterDisposeScope();
     }
 

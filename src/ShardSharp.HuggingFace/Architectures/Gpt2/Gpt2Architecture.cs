@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Gpt2;
@@ -56,6 +57,10 @@ internal sealed class Gpt2Architecture : Architecture
         {
             ["transformer.wte"] = VocabularyEmbedding(),
             ["transformer.wpe"] = SequenceScatter(),
+            ["transformer.drop"] = SequenceParallel(),
+            ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+            ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+            ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
             ["transformer.h.*.ln_*"] = SequenceParallel(),
             ["transformer.h.*.attn.c_attn"] = FusedColumn(size, settings.Hidden, settings.Hidden, settings.Hidden),
             ["transformer.h.*.attn.c_proj"] = Row(size),

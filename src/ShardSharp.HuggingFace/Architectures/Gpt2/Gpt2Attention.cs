@@ -17,6 +17,9 @@ internal sealed class Gpt2Attention : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "resid_dropout")]
     private readonly Dropout _dropout;
 
+    [ComponentName(Name = "attn_dropout")]
+    private readonly Dropout _attentionDropout;
+
     private readonly HeadAttention _attention;
     private readonly int _headSize;
 
@@ -27,9 +30,10 @@ internal sealed class Gpt2Attention : nn.Module<Tensor, Tensor>
         _queryKeyValue = factory.Linear(settings.Hidden, 3 * settings.Hidden, bias: true);
         _output = factory.Linear(settings.Hidden, settings.Hidden, bias: true);
         _dropout = nn.Dropout(settings.ResidualDropout);
+        _attentionDropout = nn.Dropout(settings.AttentionDropout);
         _attention = new HeadAttention
         {
-            Dropout = settings.AttentionDropout,
+            Dropout = _attentionDropout,
             Scale = (settings.ScalesBySize ? 1 / Math.Sqrt(_headSize) : 1) / (settings.ScalesByLayer ? layer + 1 : 1),
         };
         RegisterComponents();
@@ -39,7 +43,7 @@ internal sealed class Gpt2Attention : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var heads = _queryKeyValue.call(input).chunk(3, 2).Select(part => part.unflatten(2, -1, _headSize).transpose(1, 2)).ToArray();
-        var mixed = _attention.Run(heads[0], heads[1], heads[2], training);
+        var mixed = _attention.Run(heads[0], heads[1], heads[2]);
         return _dropout.call(_output.call(mixed)).MoveToOuterDisposeScope();
     }
 }

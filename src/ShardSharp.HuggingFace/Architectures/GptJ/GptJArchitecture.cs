@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.GptJ;
@@ -46,6 +47,10 @@ internal sealed class GptJArchitecture : Architecture
     private static Dictionary<string, TensorParallelStyle> Styles(GptJSettings settings) => new()
     {
         ["transformer.wte"] = VocabularyEmbedding(),
+        ["transformer.drop"] = SequenceParallel(),
+        ["transformer.h.*.attn.attn_dropout"] = SharedParameters(),
+        ["transformer.h.*.attn.resid_dropout"] = SequenceParallel(),
+        ["transformer.h.*.mlp.dropout"] = SequenceParallel(),
         ["transformer.h.*.ln_1"] = SequenceParallel(),
         ["transformer.h.*.attn.out_proj"] = Row(settings.HeadSize),
         ["transformer.h.*.attn.*_proj"] = Column(headSize: settings.HeadSize),

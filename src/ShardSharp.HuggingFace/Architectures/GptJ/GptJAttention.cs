@@ -23,6 +23,9 @@ internal sealed class GptJAttention : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "resid_dropout")]
     private readonly Dropout _dropout;
 
+    [ComponentName(Name = "attn_dropout")]
+    private readonly Dropout _attentionDropout;
+
     private readonly HeadAttention _attention;
     private readonly RotaryEmbedding _rotary;
     private readonly int _headSize;
@@ -31,7 +34,8 @@ internal sealed class GptJAttention : nn.Module<Tensor, Tensor>
         : base(nameof(GptJAttention))
     {
         (_rotary, _headSize) = (rotary, settings.HeadSize);
-        _attention = new HeadAttention { Dropout = settings.AttentionDropout };
+        _attentionDropout = nn.Dropout(settings.AttentionDropout);
+        _attention = new HeadAttention { Dropout = _attentionDropout };
         _query = factory.Linear(settings.Hidden, settings.Hidden, bias: false);
         _key = factory.Linear(settings.Hidden, settings.Hidden, bias: false);
         _value = factory.Linear(settings.Hidden, settings.Hidden, bias: false);
@@ -44,7 +48,7 @@ internal sealed class GptJAttention : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var mixed = _attention.Run(
-            _rotary.Apply(Heads(_query.call(input))), _rotary.Apply(Heads(_key.call(input))), Heads(_value.call(input)), training);
+            _rotary.Apply(Heads(_query.call(input))), _rotary.Apply(Heads(_key.call(input))), Heads(_value.call(input)));
         return _dropout.call(_output.call(mixed)).MoveToOuterDisposeScope();
     }
 

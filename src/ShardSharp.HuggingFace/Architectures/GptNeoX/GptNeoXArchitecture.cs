@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.GptNeoX;
@@ -48,6 +49,9 @@ internal sealed class GptNeoXArchitecture : Architecture
     private static Dictionary<string, TensorParallelStyle> Styles(GptNeoXSettings settings) => new()
     {
         ["gpt_neox.embed_in"] = VocabularyEmbedding(),
+        ["gpt_neox.emb_dropout"] = SequenceParallel(),
+        ["gpt_neox.layers.*.attention.attention_dropout"] = SharedParameters(),
+        ["gpt_neox.layers.*.post_*_dropout"] = SequenceParallel(),
         ["gpt_neox.layers.*.*_layernorm"] = SequenceParallel(),
 
         // Query, key and value of a head lie side by side.

@@ -14,6 +14,9 @@ internal sealed class GptNeoXAttention : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "dense")]
     private readonly Linear _output;
 
+    [ComponentName(Name = "attention_dropout")]
+    private readonly Dropout _attentionDropout;
+
     private readonly HeadAttention _attention;
     private readonly RotaryEmbedding _rotary;
     private readonly int _headSize;
@@ -22,7 +25,8 @@ internal sealed class GptNeoXAttention : nn.Module<Tensor, Tensor>
         : base(nameof(GptNeoXAttention))
     {
         (_rotary, _headSize) = (rotary, settings.HeadSize);
-        _attention = new HeadAttention { Dropout = settings.AttentionDropout };
+        _attentionDropout = nn.Dropout(settings.AttentionDropout);
+        _attention = new HeadAttention { Dropout = _attentionDropout };
         _queryKeyValue = factory.Linear(settings.Hidden, 3 * settings.Hidden, settings.HasAttentionBias);
         _output = factory.Linear(settings.Hidden, settings.Hidden, settings.HasAttentionBias);
         RegisterComponents();
@@ -32,7 +36,7 @@ internal sealed class GptNeoXAttention : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var heads = _queryKeyValue.call(input).unflatten(2, -1, 3 * _headSize).transpose(1, 2).chunk(3, 3);
-        var mixed = _attention.Run(_rotary.Apply(heads[0]), _rotary.Apply(heads[1]), heads[2], training);
+        var mixed = _attention.Run(_rotary.Apply(heads[0]), _rotary.Apply(heads[1]), heads[2]);
         return _output.call(mixed).MoveToOuterDisposeScope();
     }
 }

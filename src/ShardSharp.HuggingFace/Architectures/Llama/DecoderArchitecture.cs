@@ -1,7 +1,8 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
+using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
-using static ShardSharp.TensorParallelStyle;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 
 namespace ShardSharp.HuggingFace.Architectures.Llama;
 
@@ -44,6 +45,7 @@ internal abstract class DecoderArchitecture : Architecture
             ["model.layers.*.self_attn.q_proj"] = Column(headSize: settings.HeadSize),
             ["model.layers.*.self_attn.k_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
             ["model.layers.*.self_attn.v_proj"] = Column(headSize: settings.HeadSize, copyHeads: true),
+            ["model.layers.*.self_attn.attention_dropout"] = SharedParameters(),
             ["model.layers.*.self_attn.o_proj"] = Row(settings.HeadSize),
             ["model.norm"] = SequenceParallel(),
             ["lm_head"] = Column(gatherOutput: true),

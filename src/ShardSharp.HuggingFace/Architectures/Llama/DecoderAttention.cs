@@ -26,6 +26,9 @@ internal sealed class DecoderAttention : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "k_norm")]
     private readonly RootMeanSquareNorm? _keyNorm;
 
+    [ComponentName(Name = "attention_dropout")]
+    private readonly Dropout _attentionDropout;
+
     private readonly HeadAttention _attention;
     private readonly RotaryEmbedding _rotary;
     private readonly int _headSize;
@@ -34,7 +37,8 @@ internal sealed class DecoderAttention : nn.Module<Tensor, Tensor>
         : base(nameof(DecoderAttention))
     {
         (_rotary, _headSize) = (rotary, settings.HeadSize);
-        _attention = new HeadAttention { Dropout = settings.AttentionDropout, Window = settings.Window(layer) };
+        _attentionDropout = nn.Dropout(settings.AttentionDropout);
+        _attention = new HeadAttention { Dropout = _attentionDropout, Window = settings.Window(layer) };
         var (queries, keys) = (settings.Heads * _headSize, settings.KeyHeads * _headSize);
         _query = factory.Linear(settings.Hidden, queries, settings.HasInputBias);
         _key = factory.Linear(settings.Hidden, keys, settings.HasInputBias);
@@ -54,7 +58,7 @@ internal sealed class DecoderAttention : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var query = _rotary.Apply(Heads(_query.call(input), _queryNorm));
         var key = _rotary.Apply(Heads(_key.call(input), _keyNorm));
-        var mixed = _attention.Run(query, key, Heads(_value.call(input)), training);
+        var mixed = _attention.Run(query, key, Heads(_value.call(input)));
         return _output.call(mixed).MoveToOuterDisposeScope();
     }
 

@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Configuration;
 using ShardSharp.HuggingFace.Layers;
-using static ShardSharp.TensorParallelStyle;
+using ShardSharp.TensorParallel;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Architectures.Llama;

@@ -1,6 +1,7 @@
 using ShardSharp.HuggingFace.Architectures.Llama;
 using ShardSharp.HuggingFace.Configuration;
-using static ShardSharp.TensorParallelStyle;
+using ShardSharp.TensorParallel;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
 
 namespace ShardSharp.HuggingFace.Architectures.Mixtral;
 

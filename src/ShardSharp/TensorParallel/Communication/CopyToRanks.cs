@@ -15,7 +15,7 @@ internal sealed class CopyToRanks : autograd.SingleTensorFunction<CopyToRanks>
     /// <param name="group">The ranks.</param>
     /// <returns>A view of it.</returns>
     public static Tensor Run(Tensor tensor, ProcessGroup group) =>
-        group.Size > 1 && RankFunction.IsRecorded(tensor) ? apply(tensor, group) : tensor.alias();
+        group.Size > 1 && RankFunction.IsRecorded(tensor) ? RankFunction.Applied(() => apply(tensor, group)) : tensor.alias();
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {

@@ -23,7 +23,9 @@ internal sealed class GatherAlong : autograd.SingleTensorFunction<GatherAlong>
             return part.alias();
         var along = AlongDimension.Normalized(part, dimension);
         var length = total ?? part.shape[along] * group.Size;
-        return RankFunction.IsRecorded(part) ? apply(part, group, along, alike, length) : AlongDimension.Gather(part, along, group, length);
+        return RankFunction.IsRecorded(part)
+            ? RankFunction.Applied(() => apply(part, group, along, alike, length))
+            : AlongDimension.Gather(part, along, group, length);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)

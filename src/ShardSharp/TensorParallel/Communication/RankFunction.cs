@@ -13,6 +13,17 @@ internal static class RankFunction
     public static bool IsRecorded(Tensor tensor) => tensor.requires_grad && is_grad_enabled();
 
     /// <summary>
+    /// What a function returns. TorchSharp makes another tensor of the same size for each, for the case that no gradient arrives, which lives as
+    /// long as the caller's dispose scope: of use to nobody here, and as much memory as the activations themselves.
+    /// </summary>
+    /// <param name="apply">Applies the function.</param>
+    public static Tensor Applied(Func<Tensor> apply)
+    {
+        using var scope = NewDisposeScope();
+        return apply().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
     /// Computes a gradient by communicating. After a failure backward goes on with zeros, without communicating, and the group throws what
     /// happened when backward is over.
     /// </summary>

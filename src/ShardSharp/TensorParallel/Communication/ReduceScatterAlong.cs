@@ -20,7 +20,9 @@ internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceS
         if (group.Size == 1)
             return tensor.alias();
         var along = AlongDimension.Normalized(tensor, dimension);
-        return RankFunction.IsRecorded(tensor) ? apply(tensor, group, along) : AlongDimension.ReduceScatter(tensor, along, group);
+        return RankFunction.IsRecorded(tensor)
+            ? RankFunction.Applied(() => apply(tensor, group, along))
+            : AlongDimension.ReduceScatter(tensor, along, group);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)

@@ -17,7 +17,7 @@ internal sealed class ScatterAlong : autograd.SingleTensorFunction<ScatterAlong>
         if (group.Size == 1)
             return whole.alias();
         var along = AlongDimension.Normalized(whole, dimension);
-        return RankFunction.IsRecorded(whole) ? apply(whole, group, along) : AlongDimension.Part(whole, along, group);
+        return RankFunction.IsRecorded(whole) ? RankFunction.Applied(() => apply(whole, group, along)) : AlongDimension.Part(whole, along, group);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)

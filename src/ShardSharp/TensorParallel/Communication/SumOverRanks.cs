@@ -18,11 +18,11 @@ internal sealed class SumOverRanks : autograd.SingleTensorFunction<SumOverRanks>
     {
         if (group.Size == 1)
             return tensor.alias();
-        return RankFunction.IsRecorded(tensor) ? apply(tensor, group) : AlongDimension.Sum(tensor, group);
+        return RankFunction.IsRecorded(tensor) ? RankFunction.Applied(() => apply(tensor, group)) : AlongDimension.Sum(tensor, group);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars) =>
         AlongDimension.Sum((Tensor)vars[0], (ProcessGroup)vars[1]);
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => [grad_output.alias(), null!];
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => [grad_output, null!];
 }

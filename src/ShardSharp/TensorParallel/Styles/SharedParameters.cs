@@ -13,9 +13,10 @@ internal sealed class SharedParameters : TensorParallelStyle
 
     internal override void Apply(string name, nn.Module module, TensorParallelContext context)
     {
-        if (!Always && !context.SequenceParallel)
-            return;
-        if (module is Dropout)
+        var differs = Always || context.SequenceParallel;
+        if (module is Dropout dropout)
+            RankDropout.Hook(name, dropout, context, alike: !differs);
+        if (!differs)
             return;
         ParameterSubstitution[] substitutions =
             [.. module.named_parameters(recurse: false).Select(named => new ParameterSubstitution(name, module, named.parameter))];

@@ -1,5 +1,6 @@
 using TorchSharp;
 using ShardSharp.Modules;
+using ShardSharp.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -19,20 +20,32 @@ internal sealed class VocabularyEmbedding : TensorParallelStyle
         var options = EmbeddingOptions.Of(name, embedding, weight, whole[0]);
         var own = new Division(whole[0], context.Group.Size)[context.Group.Rank];
         context.Divide(weightName, weight, ParameterLayout.Divided([.. whole], 0, [own]));
-        Tensor? tokens = null;
+        Tensor? tokens = null, held = null;
 
-        // The module knows a padding token by its number in the whole vocabulary: it looks nothing up, and the lookup happens after it.
+        // The module knows a padding token by its number in the whole vocabulary: it looks nothing up, and the lookup happens after it. It still
+        // wants that many vectors, which cost no memory.
         context.Hook(
             name,
             embedding,
             given =>
             {
                 tokens = (Tensor)given[0]!;
+                if (options.Padding >= own.Length)
+                {
+                    using var scope = NewDisposeScope();
+                    held = weight.detach().DetachFromDisposeScope();
+                    TensorData.Set(weight, zeros(1, 1, weight.dtype, weight.device).expand(options.Padding.Value + 1, 1));
+                }
+
                 return [empty(0, dtype: tokens.dtype, device: tokens.device)];
             },
             returned =>
             {
                 ((Tensor)returned!).Dispose();
+                if (held is not null)
+                    TensorData.Set(weight, held);
+                held?.Dispose();
+                held = null;
                 using var partial = LookUp(name, tokens!, weight, own, whole[0], options.Padding);
                 tokens = null;
                 return context.Leave(partial);

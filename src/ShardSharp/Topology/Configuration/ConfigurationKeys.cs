@@ -164,7 +164,7 @@ internal static class ConfigurationKeys
             ActivationOffloading),
         new ConfigurationKey<bool>("fp16", Boolean, c => c.Float16, (c, v) => c with { Float16 = v }, Float16Training),
         new ConfigurationKey<bool>(
-            "fp16_params", Boolean, c => c.Float16Parameters, (c, v) => c with { Float16Parameters = v }, TensorParallelism),
+            "fp16_params", Boolean, c => c.Float16Parameters, (c, v) => c with { Float16Parameters = v }, Float16Layers),
         new ConfigurationKey<bool>("bf16", Boolean, c => c.BFloat16, (c, v) => c with { BFloat16 = v }, BFloat16Training),
         new ConfigurationKey<FloatingPointType>("reduce_dtype", Types, c => c.ReduceType, (c, v) => c with { ReduceType = v }),
         new ConfigurationKey<FloatingPointType?>(

@@ -8,6 +8,7 @@ internal sealed record Feature(string Name, bool HasLanded)
 {
     public static readonly Feature PipelineParallelism = new("pipeline parallelism", HasLanded: false);
     public static readonly Feature TensorParallelism = new("tensor parallelism", HasLanded: true);
+    public static readonly Feature Float16Layers = new("tensor-parallel layers made in float16", HasLanded: false);
     public static readonly Feature ShardedDataParallelism = new("sharded data parallelism", HasLanded: true);
     public static readonly Feature GradientClipping = new("gradient clipping", HasLanded: true);
     public static readonly Feature OptimizerStateSharding = new("optimizer state sharding", HasLanded: true);

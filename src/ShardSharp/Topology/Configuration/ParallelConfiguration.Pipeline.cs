@@ -36,7 +36,10 @@ public sealed partial record ParallelConfiguration
     /// <value>0 to 1. Default <c>null</c>.</value>
     public double? MemoryWeight { get; init; }
 
-    /// <summary>What to favour where speed and memory compete.</summary>
+    /// <summary>
+    /// What to favour where speed and memory compete. For memory, tensor parallelism divides activations along the sequence as well, where the
+    /// model's own plan can.
+    /// </summary>
     /// <value>Default <c>"memory"</c>.</value>
     public OptimizationGoal Optimize { get; init; } = OptimizationGoal.Memory;
 

@@ -11,7 +11,7 @@ namespace ShardSharp.Tests.TensorParallel.Layers;
 public sealed class DistributedEmbeddingTests
 {
     private static readonly Gen<DistributedEmbeddingOptions> Options = Gen.Select(
-        Gen.Bool, Gen.Bool, Gen.Bool, Gen.OneOfConst(1, 2, 3.0),
+        Gen.Bool, Gen.Bool, Gen.Bool, Gen.Int[1, 3],
         (padding, limited, frequency, norm) => new DistributedEmbeddingOptions
         {
             PaddingIndex = padding ? 2 : null, MaxNorm = limited ? 0.7 : null, ScaleGradientByFrequency = frequency, NormType = norm,

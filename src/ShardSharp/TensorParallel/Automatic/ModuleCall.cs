@@ -1,0 +1,72 @@
+using System.Reflection;
+using System.Runtime.ExceptionServices;
+using ShardSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Automatic;
+
+/// <summary>Calls of modules of any signature.</summary>
+internal static class ModuleCall
+{
+    /// <summary>Calls a module, with its hooks.</summary>
+    public static object? Run(nn.Module module, object?[] arguments)
+    {
+        var call = module.GetType().GetMethods().FirstOrDefault(method => method.Name == "call" && method.GetParameters().Length == arguments.Length)
+            ?? throw new TensorParallelException($"A {module.GetType().Name} is not called with {arguments.Length} arguments; the example has as many.");
+        try
+        {
+            return call.Invoke(module, arguments);
+        }
+        catch (TargetInvocationException failure) when (failure.InnerException is { } inner)
+        {
+            ExceptionDispatchInfo.Throw(inner);
+            throw;
+        }
+    }
+
+    /// <summary>Does something with a model in evaluation mode, without recording a graph, and lets go of the tensors it makes.</summary>
+    public static void Evaluate(nn.Module root, Action action)
+    {
+        var modes = ModuleTree.Walk(root).Select(below => (below.Module, below.Module.training)).ToArray();
+        using var scope = NewDisposeScope();
+        using var unrecorded = no_grad();
+        root.eval();
+        try
+        {
+            action();
+        }
+        finally
+        {
+            // Parents, which set the modes of all below them, come first.
+            foreach (var (module, training) in modes)
+                module.train(training);
+        }
+    }
+
+    /// <summary>The tensors in a value, in order.</summary>
+    public static IReadOnlyList<Tensor> TensorsIn(object? value)
+    {
+        var found = new List<Tensor>();
+        var complete = true;
+        TensorParts.Replace(
+            value,
+            tensor =>
+            {
+                found.Add(tensor);
+                return tensor;
+            },
+            ref complete);
+        return found;
+    }
+
+    /// <summary>How far tensors are from others, relative to those; infinite where shapes differ.</summary>
+    public static double Distance(Tensor expected, Tensor actual)
+    {
+        if (!expected.shape.SequenceEqual(actual.shape))
+            return double.PositiveInfinity;
+        using var scope = NewDisposeScope();
+        var (one, other) = (expected.to_type(ScalarType.Float64), actual.to_type(ScalarType.Float64));
+        var difference = (other - one).norm().item<double>();
+        return difference == 0 ? 0 : difference / Math.Max(one.norm().item<double>(), 1e-30);
+    }
+}

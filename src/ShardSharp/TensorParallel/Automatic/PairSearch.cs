@@ -1,0 +1,121 @@
+using ShardSharp.Modules;
+using ShardSharp.Native;
+using TorchSharp.Modules;
+
+namespace ShardSharp.TensorParallel.Automatic;
+
+/// <summary>
+/// Finds the pairs of a model: linear layers that are called with the same tensor, and the one behind them that takes what was made of their
+/// outputs, as in attention and feed-forward networks.
+/// </summary>
+internal sealed class PairSearch(ModelTrace trace, int degree)
+{
+    /// <summary>Styles of the layers of pairs.</summary>
+    public Dictionary<string, TensorParallelStyle> Styles { get; } = [];
+
+    /// <summary>Why others were left alone.</summary>
+    public Dictionary<string, string> Reasons { get; } = [];
+
+    /// <summary>Looks in small modules first, so that pairs lie as closely together as they can.</summary>
+    public void Run()
+    {
+        var linears = trace.Calls.Where(call => call.Module is Linear).ToArray();
+        var called = linears.ToLookup(call => call.Name);
+        foreach (var call in linears)
+        {
+            if (called[call.Name].Count() > 1)
+                Reasons[call.Name] = "it is called several times in a forward";
+        }
+
+        var shared = ModuleTree.Walk(trace.Root.Module).Where(below => !below.Module.children().Any())
+            .SelectMany(below => below.Module.parameters().Select(parameter => (below.Name, Address: TensorMemory.DataPointer(parameter))))
+            .ToLookup(each => each.Address, each => each.Name);
+        foreach (var names in shared.Where(names => names.Distinct().Count() > 1))
+        {
+            foreach (var name in names)
+                Reasons.TryAdd(name, $"its parameter is shared: {string.Join(", ", names.Distinct())}");
+        }
+
+        foreach (var parent in trace.Calls.Where(call => call.Module is not Linear).OrderByDescending(call => call.Depth))
+            SearchIn(parent, [.. linears.Where(call => call.IsWithin(parent) && !Styles.ContainsKey(call.Name) && (called[call.Name].Count() == 1) && !IsShared(call))]);
+
+        bool IsShared(TracedCall call) => Reasons.TryGetValue(call.Name, out var reason) && reason.StartsWith("its parameter is shared", StringComparison.Ordinal);
+    }
+
+    private void SearchIn(TracedCall parent, IReadOnlyList<TracedCall> linears)
+    {
+        var groups = new List<List<TracedCall>>();
+        foreach (var call in linears)
+        {
+            if (groups.Count > 0 && ReferenceEquals(groups[^1][0].Given[0], call.Given[0]))
+                groups[^1].Add(call);
+            else
+                groups.Add([call]);
+        }
+
+        for (var i = 0; i + 1 < groups.Count; i++)
+        {
+            if (groups[i + 1].Count == 1 && Divides(parent, groups[i], groups[i + 1][0]))
+                i++;
+        }
+    }
+
+    private bool Divides(TracedCall parent, IReadOnlyList<TracedCall> columns, TracedCall row)
+    {
+        var inputs = ((Linear)row.Module).in_features;
+        string? reason = null;
+        foreach (var sections in Divisions(columns, inputs))
+        {
+            if (sections.SelectMany(each => each).Append(inputs).Any(length => length % degree != 0))
+            {
+                reason ??= $"{degree} ranks do not divide its {string.Join(", ", sections.SelectMany(each => each).Append(inputs).Distinct())} features";
+                continue;
+            }
+
+            var layers = columns.Zip(sections).Select(pair => ((Linear)pair.First.Module, pair.Second)).ToArray();
+            reason = new PairTrial(parent, layers, row, degree).Run();
+            if (reason is not null)
+                continue;
+            foreach (var (column, own) in columns.Zip(sections))
+            {
+                Styles[column.Name] = own.Count == 1
+                    ? TensorParallelStyle.Column(headSize: own[0] / degree)
+                    : TensorParallelStyle.FusedColumn(1, own);
+                Reasons.Remove(column.Name);
+            }
+
+            Styles[row.Name] = TensorParallelStyle.Row(inputs / degree);
+            Reasons.Remove(row.Name);
+            return true;
+        }
+
+        if (reason is not null)
+        {
+            foreach (var column in columns)
+                Reasons[column.Name] = reason;
+        }
+
+        return false;
+    }
+
+    /// <summary>In which sections the outputs may be divided: several layers each as one; of one layer also several things side by side.</summary>
+    private static IEnumerable<IReadOnlyList<IReadOnlyList<long>>> Divisions(IReadOnlyList<TracedCall> columns, long inputs)
+    {
+        var outputs = ((Linear)columns[0].Module).out_features;
+        if (columns.Count > 1)
+        {
+            if (outputs == inputs)
+                yield return [.. columns.Select(column => (IReadOnlyList<long>)[((Linear)column.Module).out_features])];
+            yield break;
+        }
+
+        if (outputs == 3 * inputs)
+            yield return [[inputs, inputs, inputs]];
+        if (outputs == 2 * inputs)
+            yield return [[inputs, inputs]];
+        if (outputs > inputs && outputs < 3 * inputs && (outputs - inputs) % 2 == 0)
+            yield return [[inputs, (outputs - inputs) / 2, (outputs - inputs) / 2]];
+        if (outputs % inputs == 0)
+            yield return [[outputs]];
+    }
+}

@@ -1,0 +1,132 @@
+using System.Runtime.InteropServices;
+using ShardSharp.Modules;
+using ShardSharp.Native;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Automatic;
+
+/// <summary>
+/// Tries on one rank whether linear layers can be divided: computes what each rank would, part after part, and adds the parts up. So it sees
+/// whatever the code between them does.
+/// </summary>
+/// <param name="parent">A call that all layers were called in.</param>
+/// <param name="columns">Layers whose outputs are divided, and in which sections.</param>
+/// <param name="row">The call of the layer whose inputs are divided.</param>
+/// <param name="degree">Number of ranks.</param>
+internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, IReadOnlyList<long> Sections)> columns, TracedCall row, int degree)
+{
+    private const double Tolerance = 1e-4, HalfTolerance = 3e-2;
+
+    /// <summary>Why they cannot be divided; null if they can.</summary>
+    public string? Run()
+    {
+        var layer = (Linear)row.Module;
+        var parameters = columns.SelectMany(column => column.Layer.parameters()).Append(layer.weight!).ToArray();
+        var values = parameters.Select(parameter => parameter.detach().alias().DetachFromDisposeScope()).ToArray();
+        var bias = layer.bias is { } own ? new ParameterSubstitution(row.Name, layer, own) : null;
+        try
+        {
+            string? reason = null;
+            ModuleCall.Evaluate(parent.Module, () => reason = Compare(layer, bias));
+            return reason;
+        }
+        finally
+        {
+            bias?.Restore();
+            foreach (var (parameter, value) in parameters.Zip(values))
+            {
+                TensorData.Set(parameter, value);
+                value.Dispose();
+            }
+        }
+
+        string? Compare(Linear layer, ParameterSubstitution? bias)
+        {
+            var expected = (Tensor)row.Result!;
+            var sum = bias is null ? zeros_like(expected) : zeros_like(expected) + bias.Parameter;
+            for (var rank = 0; rank < degree; rank++)
+            {
+                Divide(rank, layer, values);
+                var (failure, partial) = Compute(layer, bias, expected);
+                if (failure is not null)
+                    return failure;
+                sum = sum + partial!;
+                partial!.Dispose();
+            }
+
+            return ModuleCall.Distance(expected, sum) <= Bound(expected)
+                ? null
+                : "what the ranks would compute does not add up: the code between does not treat them alike, such as a view that assumes all heads "
+                    + "([.., heads, -1] instead of [.., -1, headSize])";
+        }
+    }
+
+    private static double Bound(Tensor tensor) => tensor.dtype is ScalarType.Float32 or ScalarType.Float64 ? Tolerance : HalfTolerance;
+
+    private void Divide(int rank, Linear layer, Tensor[] values)
+    {
+        var next = 0;
+        foreach (var (column, sections) in columns)
+        {
+            foreach (var parameter in column.parameters())
+                TensorData.Set(parameter, ParameterLayout.Divided(values[next].shape, 0, Ranges(sections, rank)).Slice(values[next++]).contiguous());
+        }
+
+        var share = layer.in_features / degree;
+        TensorData.Set(layer.weight!, values[next].narrow(1, rank * share, share).contiguous());
+    }
+
+    private IndexRange[] Ranges(IReadOnlyList<long> sections, int rank)
+    {
+        var start = 0L;
+        var ranges = new IndexRange[sections.Count];
+        for (var i = 0; i < ranges.Length; i++)
+        {
+            var share = sections[i] / degree;
+            ranges[i] = new IndexRange(start + (rank * share), share);
+            start += sections[i];
+        }
+
+        return ranges;
+    }
+
+    /// <summary>One rank's part, while the code behind goes on with the sum as it was; the parent must then return what it did.</summary>
+    private (string? Failure, Tensor? Partial) Compute(Linear layer, ParameterSubstitution? bias, Tensor expected)
+    {
+        Tensor? partial = null;
+        using var hooks = new ModuleHooks(
+            layer,
+            given =>
+            {
+                bias?.Set(null);
+                return given;
+            },
+            returned =>
+            {
+                bias?.Restore();
+                // The code that called the layer may end a dispose scope.
+                partial = ((Tensor)returned!).clone().DetachFromDisposeScope();
+                return expected.clone();
+            });
+        object? result;
+        try
+        {
+            result = ModuleCall.Run(parent.Module, Copies(parent.Arguments));
+        }
+        catch (Exception failure) when (failure is ExternalException or ArgumentException or InvalidOperationException)
+        {
+            return ($"its code does not run on a part: {failure.Message.Split('\n')[0]}", null);
+        }
+
+        var same = ModuleCall.TensorsIn(parent.Result).Zip(ModuleCall.TensorsIn(result))
+            .All(pair => ModuleCall.Distance(pair.First, pair.Second) <= Bound(pair.First));
+        return same && partial is not null ? (null, partial) : ($"'{parent.Name}' uses what it computes also in other ways than through '{row.Name}'", null);
+    }
+
+    private static object?[] Copies(object?[] arguments)
+    {
+        var complete = true;
+        return [.. arguments.Select(argument => TensorParts.Replace(argument, tensor => tensor.clone(), ref complete))];
+    }
+}

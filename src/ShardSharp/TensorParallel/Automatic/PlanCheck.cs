@@ -1,0 +1,107 @@
+using ShardSharp.Communication;
+using ShardSharp.TensorParallel.Styles;
+using static TorchSharp.torch;
+
+namespace ShardSharp.TensorParallel.Automatic;
+
+/// <summary>
+/// Compares what a model computes before and after it is spread over ranks, so that a plan that does not fit it, or code that assumes all of
+/// what is divided, is an error and never a wrong number.
+/// </summary>
+/// <param name="root">The model.</param>
+/// <param name="example">What to call it with; owned from now on.</param>
+/// <param name="before">What it computed whole; owned from now on.</param>
+internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace before) : IDisposable
+{
+    private const double Tolerance = 3e-4, HalfTolerance = 0.1;
+
+    /// <summary>Notes what a model computes; null where it cannot be called with an example that was made up.</summary>
+    public static PlanCheck? Of(nn.Module root, object?[]? example)
+    {
+        if (example is null)
+            return null;
+        try
+        {
+            return new PlanCheck(root, example, ModelTrace.Record(root, example));
+        }
+        catch (Exception)
+        {
+            // The example was a guess, and the program's own first step will tell what is wrong with the model, if anything is.
+            foreach (var tensor in example.OfType<Tensor>())
+                tensor.Dispose();
+            return null;
+        }
+    }
+
+    /// <summary>Runs the model as it is now on all ranks.</summary>
+    /// <exception cref="TensorParallelException">It computes something else.</exception>
+    public void Run(TensorParallelContext context)
+    {
+        using var after = Recorded(context);
+
+        // The model itself last: what differs first says where to look.
+        var calls = before.Calls.Zip(after.Calls).ToArray();
+        foreach (var (one, other) in calls.Skip(1).Append(calls[0]))
+        {
+            var style = context.Styles.GetValueOrDefault(one.Name);
+            var isWhole = style is RowParallel or VocabularyEmbedding or Styles.Replicated || ReferenceEquals(one, before.Root);
+            if (one.Name != other.Name || !isWhole)
+                continue;
+            foreach (var (expected, actual) in ModuleCall.TensorsIn(one.Result).Zip(ModuleCall.TensorsIn(other.Result)))
+                Compare(one.Name, expected, actual, context);
+        }
+    }
+
+    public void Dispose()
+    {
+        before.Dispose();
+        foreach (var tensor in example.OfType<Tensor>())
+            tensor.Dispose();
+    }
+
+    private ModelTrace Recorded(TensorParallelContext context)
+    {
+        try
+        {
+            return ModelTrace.Record(root, example);
+        }
+        catch (Exception failure) when (context.Explain(failure) is { } explained)
+        {
+            throw explained;
+        }
+    }
+
+    private void Compare(string name, Tensor expected, Tensor actual, TensorParallelContext context)
+    {
+        using var scope = NewDisposeScope();
+        if (!expected.is_floating_point())
+            return;
+        var part = PartOf(expected, actual, context);
+        var distance = ModuleCall.Distance(part, actual);
+        Span<double> worst = [double.IsNaN(distance) ? double.MaxValue : Math.Min(distance, double.MaxValue)];
+        context.Group.AllReduce(worst, ReduceOperation.Max);
+        if (worst[0] <= Bound)
+            return;
+        throw new TensorParallelException(
+            $"{(name.Length == 0 ? "The model" : $"Module '{name}'")} computes something else when it is divided over {context.Group.Size} ranks: off by "
+            + $"{worst[0]:G3} of its norm on an example. Either the code before it assumes all of what is divided, such as a view [.., heads, -1], which has "
+            + "to be [.., -1, headSize]; or the plan divides layers that it must not, or leaves a module out that computes with a part: a norm over "
+            + "divided features, dropout, a residual. Correct the code, or leave its layers out of the plan. (Without a session, ranks that began with different parameters look like this too.)");
+    }
+
+    /// <summary>What rounding may make of it in the type that the model computes in.</summary>
+    private double Bound => root.parameters().Any(parameter => parameter.dtype is ScalarType.Float16 or ScalarType.BFloat16) ? HalfTolerance : Tolerance;
+
+    /// <summary>What this rank has of a tensor: with sequence parallelism a part of the sequence, with divided logits one of the vocabulary.</summary>
+    private static Tensor PartOf(Tensor whole, Tensor own, TensorParallelContext context)
+    {
+        for (var dimension = 0; dimension < Math.Min(whole.dim(), own.dim()); dimension++)
+        {
+            var range = new Division(whole.shape[dimension], context.Group.Size)[context.Group.Rank];
+            if (own.shape[dimension] != whole.shape[dimension] && own.shape[dimension] == range.Length)
+                return whole.narrow(dimension, range.Start, range.Length);
+        }
+
+        return whole;
+    }
+}

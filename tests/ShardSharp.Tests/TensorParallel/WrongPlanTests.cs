@@ -1,0 +1,88 @@
+using ShardSharp.TensorParallel;
+using ShardSharp.Testing;
+using ShardSharp.Topology;
+using static ShardSharp.TensorParallel.TensorParallelStyle;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Tests.TensorParallel;
+
+/// <summary>A plan that does not fit a model fails with the module's path and what would work, and never with a wrong number.</summary>
+public sealed class WrongPlanTests
+{
+    [Fact]
+    public void A_pattern_that_fits_nothing() => MustFail(
+        new() { ["blocks.*"] = Column() }, "Pattern 'blocks.*' of the plan fits no module. The model has, among others: _tokens, _blocks.0._first");
+
+    [Fact]
+    public void A_column_with_no_row_behind_it() => MustFail(
+        new() { ["_blocks.*._up"] = Column() },
+        "Module '_blocks.0._up' is column-parallel, but no module of '_blocks.0' that could take its divided output is row-parallel. Give the linear layer "
+        + "behind it the style Row, or this one Column(gatherOutput: true).");
+
+    [Fact]
+    public void A_row_with_no_column_before_it() => MustFail(
+        new() { ["_blocks.*._down"] = Row() },
+        "Row-parallel module '_blocks.0._down' was called with all 24 features instead of this rank's 12: what computes them is not divided.");
+
+    [Fact]
+    public void A_row_of_other_heads_than_the_column() => MustFail(
+        new() { ["_blocks.*._attention._output"] = Row(), ["_blocks.*._attention.*"] = Column(headSize: 4), ["_tokens"] = Row() },
+        "Module '_tokens' is a Embedding; the style 'row-parallel' is for a Linear.");
+
+    [Fact]
+    public void A_style_for_what_is_only_a_list() => MustFail(
+        new() { ["_blocks"] = Custom(new Dictionary<string, int>(), before: (given, _) => given) }, "Module '_blocks' is a ModuleList`1, which is never called itself");
+
+    [Fact]
+    public void A_view_that_assumes_all_heads() => MustFail(
+        TinyModel.Plan(new TinyShape()).Styles, "which has to be [.., -1, headSize]", new TinyShape { AssumesHeads = true });
+
+    [Fact]
+    public void A_norm_over_features_that_are_divided() => MustFail(
+        TinyModel.Plan(new TinyShape()).Styles, "Module '_blocks.0._down' computes something else when it is divided over 2 ranks", new TinyShape { NormalisesInner = true });
+
+    [Fact]
+    public void A_norm_left_out_where_sequences_are_divided_is_a_matter_of_gradients()
+    {
+        // Its values are right, so that only its gradient would tell: the plan says which modules treat positions alone.
+        var styles = TinyModel.Plan(new TinyShape()).Styles.Where(each => each.Key != "_norm").ToDictionary();
+        MustFail(styles, "Module '_norm' has parameters, but no style", sequenceParallel: true);
+    }
+
+    [Fact]
+    public void Heads_that_ranks_do_not_divide() => MustFail(
+        TinyModel.Plan(new TinyShape()).Styles, "has 4 heads of 4 features, which 3 ranks cannot share. Tensor-parallel degrees that work: 1, 2, 4.", ranks: 3);
+
+    [Fact]
+    public void Batches_that_differ_between_ranks()
+    {
+        var failure = Assert.ThrowsAny<Exception>(() => RankHarness.RunSessions(
+            2,
+            session =>
+            {
+                using var model = session.DistributedModel(() => new TinyModel(new TinyShape()));
+            },
+            new ParallelConfiguration { TensorParallelDegree = 2 }));
+        Assert.Contains("Set prescaled_batch to true", failure.Message, StringComparison.Ordinal);
+    }
+
+    private static void MustFail(
+        IReadOnlyDictionary<string, TensorParallelStyle> styles, string message, TinyShape? shape = null, int ranks = 2, bool sequenceParallel = false) =>
+        MustFail(new Dictionary<string, TensorParallelStyle>(styles), message, shape, ranks, sequenceParallel);
+
+    private static void MustFail(
+        Dictionary<string, TensorParallelStyle> styles, string message, TinyShape? shape = null, int ranks = 2, bool sequenceParallel = false)
+    {
+        var failures = RankHarness.Capture(ranks, group =>
+        {
+            using var model = new TinyModel(shape ?? new TinyShape());
+            foreach (var parameter in model.parameters())
+                parameter.detach().copy_(linspace(-1, 1, parameter.numel()).sin().reshape(parameter.shape));
+            using var spread = model.TensorParallelize(new TensorParallelPlan(styles) { SequenceParallel = sequenceParallel }, group);
+        });
+
+        Assert.Equal(ranks, failures.Count);
+        Assert.All(failures, failure => Assert.IsType<TensorParallelException>(failure.Failure));
+        Assert.All(failures, failure => Assert.Contains(message, failure.Failure.Message, StringComparison.Ordinal));
+    }
+}
