@@ -114,7 +114,7 @@ public sealed class DistributedAttentionLayer : nn.Module<Tensor, Tensor?, Tenso
     }
 
     /// <summary>[batch, heads, sequence, size]</summary>
-    private Tensor Heads(Tensor features) => features.unflatten(-1, [-1, _options.AttentionHeadSize]).transpose(1, 2);
+    private Tensor Heads(Tensor features) => features.unflatten(2, [-1, _options.AttentionHeadSize]).transpose(1, 2);
 
     private Tensor Mix(Tensor queries, Tensor keys, Tensor values, Tensor? mask)
     {

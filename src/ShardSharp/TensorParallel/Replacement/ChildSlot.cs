@@ -24,8 +24,8 @@ internal static class ChildSlot
         if (!ReplaceInContainer(parent, parentName, childName, child, replacement))
             ReplaceInFields(parent, parentName, childName, child, replacement);
         var register = Register(parent);
-        if (register.ContainsKey(childName))
-            register[childName] = replacement;
+        foreach (var name in register.Where(held => ReferenceEquals(held.Value, child)).Select(held => held.Key).ToArray())
+            register[name] = replacement;
     }
 
     private static void ReplaceInFields(nn.Module parent, string parentName, string childName, nn.Module child, nn.Module replacement)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Modules;
+using ShardSharp.Native;
 using ShardSharp.TensorParallel.Layers;
 using static TorchSharp.torch;
 
@@ -36,6 +37,9 @@ internal sealed class TensorParallelMarks
 
         var replaced = new List<string>();
         var shared = SharedParameters(root);
+
+        // TorchSharp may know a child by its field's name as well as by that it was registered with.
+        var known = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
         Descend(root, "", enabled: false);
         return replaced;
 
@@ -45,6 +49,8 @@ internal sealed class TensorParallelMarks
             foreach (var (childName, child) in parent.named_children().ToArray())
             {
                 var name = ModuleTree.NameOf(parentName, childName);
+                if (!known.Add(child))
+                    continue;
                 if ((Of(child) ?? enabled) && registry.For(child) is { } replacement)
                 {
                     RequireOwnParameters(name, child, shared);
@@ -78,9 +84,9 @@ internal sealed class TensorParallelMarks
 
     /// <summary>The parameters that several modules hold: dividing one of them would not divide the others.</summary>
     private static HashSet<nint> SharedParameters(nn.Module root) => ModuleTree.Walk(root)
-        .SelectMany(below => below.Module.named_parameters(recurse: false))
-        .GroupBy(named => named.parameter.Handle)
-        .Where(holders => holders.Count() > 1)
+        .SelectMany(below => below.Module.named_parameters(recurse: false).Select(named => (below.Module, Address: TensorMemory.DataPointer(named.parameter))))
+        .GroupBy(held => held.Address, held => held.Module)
+        .Where(holders => holders.Distinct().Count() > 1)
         .Select(holders => holders.Key)
         .ToHashSet();
 
@@ -88,7 +94,7 @@ internal sealed class TensorParallelMarks
     {
         foreach (var (parameterName, parameter) in child.named_parameters())
         {
-            if (shared.Contains(parameter.Handle))
+            if (shared.Contains(TensorMemory.DataPointer(parameter)))
             {
                 throw new TensorParallelException(
                     $"Module '{name}' cannot be replaced: other modules have its parameter '{parameterName}' too. Turn tensor parallelism off for it "

@@ -77,7 +77,8 @@ internal static class Comparison
         : input.is_floating_point() && input.dim() < 4 ? input.detach().clone().requires_grad_()
         : input.detach().clone();
 
-    private static nn.Module Built(Func<nn.Module> create)
+    public static TModule Built<TModule>(Func<TModule> create)
+        where TModule : nn.Module
     {
         lock (Construction)
         {

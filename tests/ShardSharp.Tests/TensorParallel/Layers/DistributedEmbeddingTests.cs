@@ -1,13 +1,16 @@
 using CsCheck;
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Layers;
 
+[Collection(nameof(WholeProcess))]
 public sealed class DistributedEmbeddingTests
 {
     private static readonly Gen<DistributedEmbeddingOptions> Options = Gen.Select(
@@ -25,8 +28,7 @@ public sealed class DistributedEmbeddingTests
             using var initial = Randoms.Normal(4, 7, ranks * perRank);
             Comparison.Run(
                 ranks, prescaled, OptimizationGoal.Memory, own => new DistributedEmbedding(7, ranks * perRank, own, options, initial),
-                () => nn.Embedding_from_pretrained(
-                    initial.clone(), freeze: false, options.PaddingIndex, options.MaxNorm, options.NormType, options.ScaleGradientByFrequency),
+                () => Whole(initial, options),
                 (module, inputs) => ((nn.Module<Tensor, Tensor>)module).call(inputs[0]!), tokens);
         },
         iter: 60, threads: 1);
@@ -53,4 +55,12 @@ public sealed class DistributedEmbeddingTests
     [Fact]
     public void Elements_that_ranks_do_not_divide_are_refused() => RankHarness.Run(3, group => Assert.EndsWith(
         "1, 2, 4, 8.", Assert.Throws<TensorParallelException>(() => new DistributedEmbedding(5, 8, new TensorRanks(group))).Message, StringComparison.Ordinal));
+
+    private static Embedding Whole(Tensor initial, DistributedEmbeddingOptions options)
+    {
+        using var _ = no_grad();
+        var whole = nn.Embedding(initial.shape[0], initial.shape[1], options.PaddingIndex, options.MaxNorm, options.NormType, options.ScaleGradientByFrequency);
+        whole.weight!.copy_(initial);
+        return whole;
+    }
 }

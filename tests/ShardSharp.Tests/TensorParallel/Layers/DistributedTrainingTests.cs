@@ -1,11 +1,14 @@
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Testing;
+using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Layers;
 
 /// <summary>Distributed modules train as one rank does, in both regimes and beside data parallelism, with clipping.</summary>
+[Collection(nameof(WholeProcess))]
 public sealed class DistributedTrainingTests
 {
     private const int Samples = 8;

@@ -1,4 +1,5 @@
 using CsCheck;
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
@@ -6,6 +7,7 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Layers;
 
+[Collection(nameof(WholeProcess))]
 public sealed class DistributedTransformerLMHeadTests
 {
     private static readonly DistributedLanguageModelOptions Options = new()

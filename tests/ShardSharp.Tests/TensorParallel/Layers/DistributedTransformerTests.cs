@@ -1,4 +1,5 @@
 using CsCheck;
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
@@ -8,6 +9,7 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Layers;
 
+[Collection(nameof(WholeProcess))]
 public sealed class DistributedTransformerTests
 {
     public static TheoryData<int, bool, OptimizationGoal> Regimes => Comparison.Regimes;
@@ -57,7 +59,7 @@ public sealed class DistributedTransformerTests
         foreach (var goal in Enum.GetValues<OptimizationGoal>())
         {
             var options = Options with { HiddenDropoutProbability = 0.4, AttentionDropoutProbability = 0.4, PostLayerNorm = false, PreLayerNorm = true };
-            using var layer = new DistributedTransformer(options, new TensorRanks(group) { PrescaledBatch = true, Optimize = goal });
+            using var layer = Comparison.Built(() => new DistributedTransformer(options, new TensorRanks(group) { PrescaledBatch = true, Optimize = goal }));
             var input = Randoms.Normal(1, 2, 3, 8);
             var output = layer.call(input);
             var other = output.clone();

@@ -19,11 +19,7 @@ internal static class Plain
         return linear;
     }
 
-    public static Embedding Embedding(long count, DistributedLanguageModelOptions options)
-    {
-        var weight = new Parameter(empty(count, options.HiddenSize).normal_(0, options.InitializerRange));
-        return nn.Embedding_from_pretrained(weight, freeze: false);
-    }
+    public static PlainEmbedding Embedding(long count, DistributedLanguageModelOptions options) => new(count, options);
 
     public static (LayerNorm? Before, LayerNorm? After) Norms(nn.Module module, DistributedTransformerOptions options)
     {
@@ -35,4 +31,19 @@ internal static class Plain
             module.register_module("layernorm", after);
         return (before, after);
     }
+}
+
+/// <summary>An embedding on one rank.</summary>
+internal sealed class PlainEmbedding : nn.Module<Tensor, Tensor>
+{
+    public PlainEmbedding(long count, DistributedLanguageModelOptions options)
+        : base(nameof(PlainEmbedding))
+    {
+        Weight = new Parameter(empty(count, options.HiddenSize).normal_(0, options.InitializerRange));
+        register_parameter("weight", Weight);
+    }
+
+    public Parameter Weight { get; }
+
+    public override Tensor forward(Tensor tokens) => Weight.index_select(0, tokens.flatten()).reshape([.. tokens.shape, Weight.shape[1]]);
 }

@@ -45,5 +45,5 @@ internal sealed class PlainAttention : nn.Module<Tensor, Tensor?, Tensor?, Tenso
         return _after is null ? output : _after.call(output + hidden);
     }
 
-    private Tensor Heads(Tensor features) => features.unflatten(-1, [-1, _options.AttentionHeadSize]).transpose(1, 2);
+    private Tensor Heads(Tensor features) => features.unflatten(2, [-1, _options.AttentionHeadSize]).transpose(1, 2);
 }

@@ -7,8 +7,8 @@ namespace ShardSharp.Tests.TensorParallel.Layers;
 /// <summary>A language model on one rank, by its equations.</summary>
 internal sealed class PlainLanguageModel : nn.Module<Tensor, Tensor?, Tensor?, Tensor?, Tensor?, Tensor?, Tensor>
 {
-    private readonly Embedding _words;
-    private readonly Embedding? _positions, _types;
+    private readonly PlainEmbedding _words;
+    private readonly PlainEmbedding? _positions, _types;
     private readonly PlainTransformer _transformer;
     private readonly LayerNorm? _norm;
     private readonly bool _hasHead;
@@ -42,7 +42,7 @@ internal sealed class PlainLanguageModel : nn.Module<Tensor, Tensor?, Tensor?, T
         stream = _transformer.call(stream, Added(mask), cross, Added(crossMask));
         if (_norm is not null)
             stream = _norm.call(stream);
-        return _hasHead ? nn.functional.linear(stream, _words.weight!) : stream;
+        return _hasHead ? nn.functional.linear(stream, _words.Weight) : stream;
     }
 
     private static Tensor? Added(Tensor? mask) => mask?.to_type(ScalarType.Float32).unsqueeze(1).unsqueeze(1).mul(-10000);

@@ -1,3 +1,4 @@
+using ShardSharp.TensorParallel;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
@@ -8,6 +9,7 @@ using static TorchSharp.torch;
 namespace ShardSharp.Tests.TensorParallel.Replacement;
 
 /// <summary>Modules that the session replaces: which, by what, and what is refused.</summary>
+[Collection(nameof(WholeProcess))]
 public sealed class ReplacementTests
 {
     private static readonly ParallelConfiguration TwoRanks = new() { TensorParallelDegree = 2, PrescaledBatch = true };
@@ -20,7 +22,8 @@ public sealed class ReplacementTests
         using var model = session.DistributedModel(() =>
         {
             var made = new Net();
-            expected = made.call(Tokens());
+            using (no_grad())
+                expected = made.call(Tokens());
             session.SetTensorParallelism(made);
             return made;
         });
