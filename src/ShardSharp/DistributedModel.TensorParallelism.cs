@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.DataParallel;
 using ShardSharp.Modules;
 using ShardSharp.TensorParallel;
 using TorchSharp.Modules;
@@ -30,4 +31,31 @@ public abstract partial class DistributedModel
     /// <summary>On how many ranks of one copy of the model the elements of a parameter are, each of which has the same gradient.</summary>
     internal int HoldersOf(string name, Parameter parameter) => CopiesInPipeline(name)
         * (Layouts.Of(name, parameter) is { IsWhole: false } divided ? divided.Copies : _tensorRanks.Size);
+
+    /// <summary>Whether the ranks of a tensor-parallel group see different samples.</summary>
+    private bool HasOwnSamples => TensorRanks is not null && !Configuration.PrescaledBatch;
+
+    /// <summary>
+    /// Averages the gradients of what is whole over ranks that saw different samples, as all ranks' data-parallel average needs. Those of
+    /// divided parameters come from the samples of all.
+    /// </summary>
+    private void AverageOverTensorRanks()
+    {
+        if (!HasOwnSamples)
+            return;
+        Parameter[] whole = [.. NamedParameters.Where(named => Layouts.Of(named.Name, named.Parameter).IsWhole).Select(named => named.Parameter)];
+        var computed = whole.Select(parameter => parameter.grad is null ? 0.0 : 1).ToArray();
+        _tensorRanks.AllReduce(computed.AsSpan(), ReduceOperation.Max);
+        Tensor[] gradients = [.. whole.Where((_, i) => computed[i] > 0).Select(parameter => parameter.grad ??= zeros_like(parameter))];
+        foreach (var ofType in gradients.GroupBy(gradient => gradient.dtype))
+            _tensorRanks.AllReduce(ofType.ToArray(), ReduceOperation.Mean);
+    }
+
+    /// <summary>Makes buffers those of one rank, where they follow the data and ranks that see other samples differ.</summary>
+    private void BroadcastBuffers()
+    {
+        _replicas.BroadcastBuffers();
+        if (HasOwnSamples)
+            new ReplicaSynchronizer(Root, _tensorRanks).BroadcastBuffers();
+    }
 }

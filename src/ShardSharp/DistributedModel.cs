@@ -2,11 +2,11 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
-using ShardSharp.Modules;
 using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
 using ShardSharp.TensorParallel;
+using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -33,7 +33,7 @@ public abstract partial class DistributedModel : IDisposable
         PipelinedModel? pipeline)
     {
         (Root, Configuration, Pipeline) = (module, configuration, pipeline);
-        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? new ParameterLayouts(), groups.Tensor);
+        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? DistributedModules.LayoutsOf(module), groups.Tensor);
         var held = pipeline?.Model.Held ?? module;
         _replicas = new ReplicaSynchronizer(held, groups.ReducedData);
         _replicas.BroadcastParameters();
@@ -196,6 +196,8 @@ public abstract partial class DistributedModel : IDisposable
             _activations.Backward(() => scaled.backward());
             TensorRanks?.ThrowDeferred();
             _engine.Finish(last);
+            if (last)
+                AverageOverTensorRanks();
             outputs.Add(value.detach().MoveToOuterDisposeScope());
         }
 
@@ -213,7 +215,7 @@ public abstract partial class DistributedModel : IDisposable
 
         // Here rather than before the next step, so that an evaluation between them sees the same model on all ranks.
         if (synchronizes && Configuration.BroadcastBuffers)
-            _replicas.BroadcastBuffers();
+            BroadcastBuffers();
 
         StepEnded?.Invoke();
         return new StepOutput(outputs, weights?.Shares);

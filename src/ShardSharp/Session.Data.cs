@@ -38,7 +38,10 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(dataset);
         ArgumentNullException.ThrowIfNull(collate);
         var order = new SampleOrder(dataset.Count, globalBatchSize, shuffle, dropLast, Configuration.Seed);
-        var data = new ShardedData<TSample, TBatch>(dataset, collate, Device, order, Groups.ReducedData.Rank, Groups.ReducedData.Size);
+
+        // Ranks of one tensor-parallel group have the same samples if batches are prescaled, and else their own.
+        var copies = Configuration.PrescaledBatch ? Groups.ReducedData : Groups.Data;
+        var data = new ShardedData<TSample, TBatch>(dataset, collate, Device, order, copies.Rank, copies.Size);
         Register(data);
         return data;
     }

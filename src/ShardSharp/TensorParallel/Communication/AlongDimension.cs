@@ -76,6 +76,20 @@ internal static class AlongDimension
         return sum.narrow(dimension, 0, division[group.Rank].Length).contiguous().MoveToOuterDisposeScope();
     }
 
+    /// <summary>What the ranks hold divided along one dimension, divided along another.</summary>
+    /// <param name="tensor">This rank's part, of the same shape on every rank.</param>
+    /// <param name="scattered">The dimension that the result is divided along, from 0; the ranks divide it.</param>
+    /// <param name="gathered">The dimension that is whole in the result, from 0.</param>
+    /// <param name="group">The ranks.</param>
+    public static Tensor Exchange(Tensor tensor, int scattered, int gathered, ProcessGroup group)
+    {
+        using var scope = NewDisposeScope();
+        var sent = stack(tensor.detach().chunk(group.Size, scattered));
+        var received = empty_like(sent);
+        group.AllToAll(received, sent);
+        return cat(received.unbind(0), gathered).MoveToOuterDisposeScope();
+    }
+
     /// <summary>A dimension's number from 0, where it may be given from the end.</summary>
     public static int Normalized(Tensor tensor, int dimension) => (int)(dimension < 0 ? dimension + tensor.dim() : dimension);
 

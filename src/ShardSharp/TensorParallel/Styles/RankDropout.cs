@@ -1,3 +1,4 @@
+using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -37,16 +38,21 @@ internal static class RankDropout
                 if (input is null)
                     return returned;
                 ((Tensor)returned!).Dispose();
-                var dropped = Drop(input, dropout.p, SeedOf(context, alike));
+                var dropped = Drop(input, dropout.p, context.Group, alike);
                 input = null;
                 return dropped;
             });
     }
 
-    private static Tensor Drop(Tensor input, double probability, ulong seed)
+    /// <summary>What dropout leaves of a tensor.</summary>
+    /// <param name="input">Of any shape.</param>
+    /// <param name="probability">With which an element is dropped.</param>
+    /// <param name="group">The ranks, all of which call this.</param>
+    /// <param name="alike">Whether masks are the same on all ranks.</param>
+    public static Tensor Drop(Tensor input, double probability, ProcessGroup group, bool alike)
     {
         using var scope = NewDisposeScope();
-        using var generator = new Generator(seed, input.device);
+        using var generator = new Generator(SeedOf(group, alike), input.device);
         using Scalar kept = 1 - probability, nothing = 0;
         if (probability >= 1)
             return (input * nothing).MoveToOuterDisposeScope();
@@ -54,13 +60,13 @@ internal static class RankDropout
         return (input * mask).MoveToOuterDisposeScope();
     }
 
-    private static ulong SeedOf(TensorParallelContext context, bool alike)
+    private static ulong SeedOf(ProcessGroup group, bool alike)
     {
         // Every rank draws, so that generators of processes, which began alike, stay so.
         using var drawn = randint(Seeds, [1], ScalarType.Int64);
-        Span<double> seed = [context.Group.Rank == 0 ? drawn.item<long>() : 0];
-        context.Group.AllReduce(seed);
-        var rank = alike ? 0 : (ulong)context.Group.Rank + 1;
+        Span<double> seed = [group.Rank == 0 ? drawn.item<long>() : 0];
+        group.AllReduce(seed);
+        var rank = alike ? 0 : (ulong)group.Rank + 1;
         return new SplitMix64((ulong)seed[0] ^ (rank << 53)).Next();
     }
 }
