@@ -9,7 +9,7 @@ import sys
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-TEXTS = ["In the beginning God created the heaven and the earth.", "a zebra, 12345 zebras\r\n\n  and\tmore", "cafe\u0301 na\u00efve \U0001f600 \u4f60\u597d",
+TEXTS = ["In the beginning God created the heaven and the earth.", "a zebra, 12345 zebras\r\n\n  and\tmore", "caf\u00e9 \u201cna\u00efve\u201d \U0001f600 \u4f60\u597d",
          "It's HE'LL <|stop|>the<|stop|>", ""]
 
 folder = pathlib.Path(sys.argv[1])
