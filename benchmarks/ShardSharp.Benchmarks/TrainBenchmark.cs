@@ -51,9 +51,9 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
 
     private Tensor Draw(Generator tokens)
     {
-        long share = options.Batch / options.Ranks;
+        long share = options.Batch / options.DataRanks;
         return randint(options.Shape.Vocabulary, [options.Batch, options.Shape.Sequence], ScalarType.Int64, generator: tokens)
-            .narrow(0, rank * share, share);
+            .narrow(0, rank % options.DataRanks * share, share);
     }
 }
 
@@ -63,4 +63,8 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
 /// <param name="PeakResidentSet">In MiB.</param>
 /// <param name="Losses">Mean loss of the global batch at each step.</param>
 internal sealed record TrainMeasurement(
-    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses);
+    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses)
+{
+    /// <summary>The part of a step's time in which the rank waited for others; null where there is no pipeline.</summary>
+    public double? Bubble { get; init; }
+}

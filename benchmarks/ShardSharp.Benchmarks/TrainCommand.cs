@@ -11,7 +11,7 @@ internal static class TrainCommand
     {
         var mode = new Option<TrainMode>("--mode")
         {
-            Description = "plain (TorchSharp alone), single, ddp, sdp or oss.",
+            Description = "plain (TorchSharp alone), single, ddp, sdp, oss or pp.",
             DefaultValueFactory = _ => TrainMode.Single,
         };
         var dtype = new Option<string>("--dtype") { Description = "Number type.", DefaultValueFactory = _ => "float32" };
@@ -29,9 +29,16 @@ internal static class TrainCommand
         var warmup = PositiveOption.Create("--warmup", 3, "Steps before those.", least: 0);
         var seed = PositiveOption.Create("--seed", 1234, "Seed of parameters and tokens.", least: 0);
 
+        var schedule = new Option<string>("--schedule")
+        {
+            Description = "The order in which a pipeline (pp) computes.",
+            DefaultValueFactory = _ => PipelineScheduleName.Of(PipelineScheduleKind.Interleaved),
+        };
+        schedule.AcceptOnlyFromAmong([.. PipelineScheduleName.All.Select(named => named.Name).Where(name => name != "forward_only")]);
+
         var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
         {
-            mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
+            mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype, schedule,
         };
         command.SetAction(arguments =>
         {
@@ -39,7 +46,10 @@ internal static class TrainCommand
             var shape = new GptShape(Value(vocabulary), Value(sequence), Value(hidden), Value(heads), Value(layers));
             return Run(new TrainOptions(
                 arguments.GetValue(mode), Value(ranks), Value(threads), shape, Value(batch), Value(microbatches), Value(steps), Value(warmup),
-                Value(seed)));
+                Value(seed))
+            {
+                Schedule = PipelineScheduleName.All.First(named => named.Name == arguments.GetValue(schedule)).Kind,
+            });
         });
         return command;
     }
@@ -67,10 +77,17 @@ internal static class TrainCommand
             Seed = options.Seed,
             ShardedDataParallelDegree = options.Mode == TrainMode.Sdp ? options.Ranks : 1,
             ShardOptimizerState = options.Mode == TrainMode.Oss,
+            PipelineParallelDegree = options.Mode == TrainMode.Pp ? options.Ranks : 1,
+            Pipeline = options.Schedule,
+            Optimize = OptimizationGoal.Speed,
+            MemoryWeight = 0,
         };
         return RankRun.Launch(configuration, session =>
         {
-            var mine = new TrainBenchmark(options, session.Rank).Run(() => new ShardedTrainer(session, options));
+            ShardedTrainer? trainer = null;
+            var mine = new TrainBenchmark(options, session.Rank).Run(() => trainer = new ShardedTrainer(session, options));
+            if (options.Mode == TrainMode.Pp)
+                mine = mine with { Bubble = Median.Of(trainer!.Bubbles.Skip(options.Warmup).Take(options.Steps).ToList()) };
             return [Result(options, session.Groups.World.AllGatherObject(mine))];
         });
     }
@@ -88,6 +105,9 @@ internal static class TrainCommand
             options.Batch * options.Shape.Sequence / seconds,
             [.. ranks.Select(rank => Math.Round(rank.PeakProportionalSet, 1))],
             [.. ranks.Select(rank => Math.Round(rank.PeakResidentSet, 1))],
-            ranks[0].Losses);
+            ranks[0].Losses)
+        {
+            Bubble = options.Mode == TrainMode.Pp ? [.. ranks.Select(rank => Math.Round(rank.Bubble ?? 0, 4))] : null,
+        };
     }
 }

@@ -1,3 +1,5 @@
+using ShardSharp.Topology;
+
 namespace ShardSharp.Benchmarks;
 
 /// <summary>What to train, how, and for how long.</summary>
@@ -13,14 +15,20 @@ namespace ShardSharp.Benchmarks;
 internal sealed record TrainOptions(
     TrainMode Mode, int Ranks, int Threads, GptShape Shape, int Batch, int Microbatches, int Steps, int Warmup, int Seed)
 {
+    /// <summary>The schedule of a pipeline.</summary>
+    public PipelineScheduleKind Schedule { get; init; } = PipelineScheduleKind.Interleaved;
+
+    /// <summary>Ranks that see different samples.</summary>
+    public int DataRanks => Mode == TrainMode.Pp ? 1 : Ranks;
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
         if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
-            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp or oss.";
-        if (Batch % (Ranks * Microbatches) != 0)
-            yield return $"--batch is {Batch}, which {Ranks} ranks cannot share out equally in {Microbatches} microbatches each. "
-                + $"It works with a multiple of {Ranks * Microbatches}.";
+            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp, oss or pp.";
+        if (Batch % (DataRanks * Microbatches) != 0)
+            yield return $"--batch is {Batch}, which {DataRanks} ranks cannot share out equally in {Microbatches} microbatches each. "
+                + $"It works with a multiple of {DataRanks * Microbatches}.";
         if (Shape.Hidden % Shape.Heads != 0)
             yield return $"--hidden is {Shape.Hidden}, which {Shape.Heads} heads do not divide. It works with a multiple of {Shape.Heads}.";
     }
@@ -43,4 +51,7 @@ internal enum TrainMode
 
     /// <summary>Optimizer state sharding.</summary>
     Oss,
+
+    /// <summary>A pipeline of as many stages as ranks, or twice as many where the schedule says so.</summary>
+    Pp,
 }

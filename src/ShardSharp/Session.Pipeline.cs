@@ -7,10 +7,10 @@ namespace ShardSharp;
 
 public sealed partial class Session
 {
-    /// <summary>Cuts a model into the stages of the pipeline and lets go of those of other ranks; null where there is no pipeline.</summary>
-    /// <param name="module">The model, whole.</param>
+    /// <summary>Decides which part of a model is on which stage of the pipeline; null where there is no pipeline.</summary>
+    /// <param name="module">The model, whole, before anything puts hooks on it or divides its parameters.</param>
     /// <param name="example">What the model is called with; null if it lists its parts.</param>
-    private PipelinedModel? Cut(nn.Module module, Func<IReadOnlyList<Tensor>>? example)
+    private PipelineCut? Cut(nn.Module module, Func<IReadOnlyList<Tensor>>? example)
     {
         if (Configuration.PipelineParallelDegree == 1)
             return null;
@@ -25,9 +25,15 @@ public sealed partial class Session
         }
 
         using var scope = NewDisposeScope();
-        var placement = StepSchedules.Placement(Configuration);
-        var cut = CutModel(module, placement.Stages, example?.Invoke());
-        var stages = new CutModel(module, cut, placement, Groups.Pipeline.Rank);
+        return CutModel(module, example?.Invoke(), stages: StepSchedules.Placement(Configuration).Stages);
+    }
+
+    /// <summary>Takes this rank's stages of a model that was cut, and lets go of what only other ranks' need.</summary>
+    private PipelinedModel? TakeStages(nn.Module module, PipelineCut? cut)
+    {
+        if (cut is null)
+            return null;
+        var stages = new CutModel(module, cut, StepSchedules.Placement(Configuration), Groups.Pipeline.Rank);
         stages.ReleaseOthers();
         return new PipelinedModel(stages, Configuration, Groups.Pipeline);
     }

@@ -96,12 +96,12 @@ public sealed partial class Session : IDisposable
         if (!Configuration.DelayedParameterInitialization)
         {
             var built = Build(create);
-            return Distribute(OnDevice(built), isUnit, Cut(built, example));
+            return Distribute(OnDevice(built), isUnit, TakeStages(built, Cut(built, example)));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
-        var pipeline = Cut(module, example);
+        var pipeline = TakeStages(module, Cut(module, example));
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit, pipeline);
