@@ -13,11 +13,16 @@ internal sealed class ShardedTrainer : ITrainer
     public ShardedTrainer(Session session, TrainOptions options)
     {
         _session = session;
-        _model = session.DistributedModel(() => new GptModel(options.Shape), plan: _ => Plan(options));
+        _model = session.DistributedModel(
+            () => new GptModel(options.Shape), plan: _ => Plan(options),
+            example: () => [zeros(options.Batch / (options.DataRanks * options.Microbatches), options.Shape.Sequence, dtype: ScalarType.Int64)]);
         _optimizer = session.DistributedOptimizer(_model, parameters => optim.AdamW(parameters, TrainBenchmark.LearningRate));
     }
 
     public double ActivationMebibytes => (_session.MemoryReport().Activations.Measured ?? 0) / 1048576.0;
+
+    /// <summary>For each step in a pipeline the part of its time in which this rank waited.</summary>
+    public List<double> Bubbles { get; } = [];
 
     public double Step(Tensor inputs, Tensor labels)
     {
@@ -25,6 +30,8 @@ internal sealed class ShardedTrainer : ITrainer
         using var loss = _model.Step(
             inputs, labels, _model.TensorParallelism is null ? TrainBenchmark.Loss : (logits, expected) => _model.CrossEntropy(logits, expected));
         _optimizer.step();
+        if (_model.Pipeline is { } pipeline)
+            Bubbles.Add(pipeline.Waited / (pipeline.Waited + pipeline.Worked));
         return _session.MeanOverDataRanks(loss.ReduceMean());
     }
 

@@ -11,7 +11,7 @@ internal static class TrainCommand
     {
         var mode = new Option<TrainMode>("--mode")
         {
-            Description = "plain (TorchSharp alone), single, ddp, sdp, oss or tp.",
+            Description = "plain (TorchSharp alone), single, ddp, sdp, oss, tp or pp.",
             DefaultValueFactory = _ => TrainMode.Single,
         };
         var dtype = new Option<string>("--dtype") { Description = "Number type.", DefaultValueFactory = _ => "float32" };
@@ -37,10 +37,17 @@ internal static class TrainCommand
 
         var sequenceParallel = new Option<bool>("--sequence-parallel") { Description = "Whether tensor-parallel ranks divide activations along the sequence too." };
 
+        var schedule = new Option<string>("--schedule")
+        {
+            Description = "The order in which a pipeline (pp) computes.",
+            DefaultValueFactory = _ => PipelineScheduleName.Of(PipelineScheduleKind.Interleaved),
+        };
+        schedule.AcceptOnlyFromAmong([.. PipelineScheduleName.All.Select(named => named.Name).Where(name => name != "forward_only")]);
+
         var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
         {
             mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
-            sequenceParallel, checkpointing, budget, offloading,
+            sequenceParallel, checkpointing, budget, offloading, schedule,
         };
         command.SetAction(arguments =>
         {
@@ -53,6 +60,7 @@ internal static class TrainCommand
                 CheckpointStrategy = arguments.GetResult(checkpointing) is null ? null : arguments.GetValue(checkpointing) ?? "each",
                 ActivationBudget = arguments.GetValue(budget),
                 OffloadsActivations = arguments.GetValue(offloading),
+                Schedule = PipelineScheduleName.All.First(named => named.Name == arguments.GetValue(schedule)).Kind,
             });
         });
         return command;
@@ -87,10 +95,17 @@ internal static class TrainCommand
             ActivationCheckpointingStrategy = options.CheckpointStrategy ?? "each",
             ActivationMemoryBudgetMegabytes = options.ActivationBudget,
             OffloadActivations = options.OffloadsActivations,
+            PipelineParallelDegree = options.Mode == TrainMode.Pp ? options.Ranks : 1,
+            Pipeline = options.Schedule,
+            Optimize = OptimizationGoal.Speed,
+            MemoryWeight = 0,
         };
         return RankRun.Launch(configuration, session =>
         {
-            var mine = new TrainBenchmark(options, session.Rank).Run(() => new ShardedTrainer(session, options));
+            ShardedTrainer? trainer = null;
+            var mine = new TrainBenchmark(options, session.Rank).Run(() => trainer = new ShardedTrainer(session, options));
+            if (options.Mode == TrainMode.Pp)
+                mine = mine with { Bubble = Median.Of(trainer!.Bubbles.Skip(options.Warmup).Take(options.Steps).ToList()) };
             return [Result(options, session.Groups.World.AllGatherObject(mine))];
         });
     }
@@ -109,6 +124,9 @@ internal static class TrainCommand
             [.. ranks.Select(rank => Math.Round(rank.PeakProportionalSet, 1))],
             [.. ranks.Select(rank => Math.Round(rank.PeakResidentSet, 1))],
             ranks[0].Losses,
-            [.. ranks.Select(rank => Math.Round(rank.Activations, 1))]);
+            [.. ranks.Select(rank => Math.Round(rank.Activations, 1))])
+        {
+            Bubble = options.Mode == TrainMode.Pp ? [.. ranks.Select(rank => Math.Round(rank.Bubble ?? 0, 4))] : null,
+        };
     }
 }

@@ -1,3 +1,5 @@
+using ShardSharp.Topology;
+
 namespace ShardSharp.Benchmarks;
 
 /// <summary>What to train, how, and for how long.</summary>
@@ -16,7 +18,7 @@ internal sealed record TrainOptions(
     bool SequenceParallel = false)
 {
     /// <summary>Ranks that take different samples.</summary>
-    public int DataRanks => Mode == TrainMode.Tp ? 1 : Ranks;
+    public int DataRanks => Mode is TrainMode.Tp or TrainMode.Pp ? 1 : Ranks;
 
     /// <summary>How blocks are checkpointed; null for not at all.</summary>
     public string? CheckpointStrategy { get; init; }
@@ -27,11 +29,14 @@ internal sealed record TrainOptions(
     /// <summary>Whether the inputs of checkpointed blocks wait on a disk.</summary>
     public bool OffloadsActivations { get; init; }
 
+    /// <summary>The schedule of a pipeline.</summary>
+    public PipelineScheduleKind Schedule { get; init; } = PipelineScheduleKind.Interleaved;
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
         if (Mode is TrainMode.Plain or TrainMode.Single && Ranks != 1)
-            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp, oss or tp.";
+            yield return $"--ranks is {Ranks}, but mode {Mode.ToString().ToLowerInvariant()} is for 1 rank. For more: --mode ddp, sdp, oss, tp or pp.";
         if (Batch % (DataRanks * Microbatches) != 0)
             yield return $"--batch is {Batch}, which {DataRanks} ranks cannot share out equally in {Microbatches} microbatches each. "
                 + $"It works with a multiple of {DataRanks * Microbatches}.";
@@ -68,4 +73,7 @@ internal enum TrainMode
 
     /// <summary>Tensor parallelism over all ranks.</summary>
     Tp,
+
+    /// <summary>A pipeline of as many stages as ranks, or twice as many where the schedule says so.</summary>
+    Pp,
 }

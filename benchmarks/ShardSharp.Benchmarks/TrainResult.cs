@@ -1,7 +1,7 @@
 namespace ShardSharp.Benchmarks;
 
 /// <summary>What <c>train</c> prints.</summary>
-/// <param name="Mode">plain, single, ddp, sdp, oss.</param>
+/// <param name="Mode">plain, single, ddp, sdp, oss, pp.</param>
 /// <param name="Ranks">Number of ranks.</param>
 /// <param name="Threads">Compute threads of each rank.</param>
 /// <param name="Microbatches">Parts in which a rank works off its share of a batch.</param>
@@ -21,4 +21,8 @@ internal sealed record TrainResult(
     IReadOnlyList<double> PeakPssMib,
     IReadOnlyList<double> PeakRssMib,
     IReadOnlyList<double> Losses,
-    IReadOnlyList<double> ActivationMib);
+    IReadOnlyList<double> ActivationMib)
+{
+    /// <summary>For each rank of a pipeline the part of a step's time in which it waited for others, the optimizer's step left out.</summary>
+    public IReadOnlyList<double>? Bubble { get; init; }
+}

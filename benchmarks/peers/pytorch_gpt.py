@@ -1,8 +1,9 @@
-"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single|ddp|sdp|tp`.
+"""The benchmark GPT in PyTorch: the peer of `ShardSharp.Benchmarks -- train --mode single|ddp|sdp|tp|pp`.
 
 Same model, initial parameters, tokens, optimizer and thread count, so the same losses; prints the same JSON object. With several ranks it
 starts them itself, on this machine, with Gloo; `fsdp` is FSDP2 (`fully_shard`), a unit for each block; `tp` is tensor parallelism by DTensor
-(`parallelize_module`), with the embedding's and the head's vocabulary divided and the loss of divided logits (`loss_parallel`).
+(`parallelize_module`), with the embedding's and the head's vocabulary divided and the loss of divided logits (`loss_parallel`); `pp`
+is a pipeline by `Schedule1F1B`, cut after `--cut` blocks of two stages.
 
     python3 benchmarks/peers/pytorch_gpt.py --threads 2 --microbatches 1
     python3 benchmarks/peers/pytorch_gpt.py --mode fsdp --ranks 2
@@ -124,6 +125,49 @@ def divided_loss(mode):
     return loss_parallel()
 
 
+class Stage(nn.Module):
+    """A run of the model's parts: the embeddings with the first, norm and head with the last."""
+
+    def __init__(self, whole, blocks, is_first, is_last):
+        super().__init__()
+        self.embeddings = nn.ModuleList([whole.token_embedding, whole.position_embedding]) if is_first else None
+        self.blocks = nn.ModuleList(blocks)
+        self.ending = nn.Sequential(whole.final_norm, whole.head) if is_last else None
+
+    def forward(self, x):
+        if self.embeddings is not None:
+            x = self.embeddings[0](x) + self.embeddings[1](torch.arange(x.shape[1]))
+        for block in self.blocks:
+            x = block(x)
+        return x if self.ending is None else self.ending(x)
+
+
+class Pipeline:
+    """Two stages on two ranks, each with the parameters of its own alone."""
+
+    def __init__(self, rank, arguments, whole):
+        from torch.distributed.pipelining import PipelineStage, Schedule1F1B
+        cut = arguments.cut or len(whole.blocks) // 2
+        self.rank, self.arguments = rank, arguments
+        self.module = Stage(whole, whole.blocks[:cut] if rank == 0 else whole.blocks[cut:], rank == 0, rank == 1)
+        stage = PipelineStage(self.module, rank, 2, torch.device("cpu"))
+        self.schedule = Schedule1F1B(
+            stage, arguments.microbatches, loss_fn=lambda y, t: functional.cross_entropy(y.view(-1, arguments.vocab), t.reshape(-1)))
+
+    def parameters(self):
+        return self.module.parameters()
+
+    def step(self, inputs, labels):
+        losses = []
+        if self.rank == 0:
+            self.schedule.step(inputs)
+        else:
+            self.schedule.step(target=labels, losses=losses)
+        loss = torch.tensor(statistics.fmean(each.item() for each in losses) if losses else 0.0)
+        distributed.broadcast(loss, 1)
+        return loss.item()
+
+
 class Training:
     def __init__(self, rank, arguments):
         self.rank, self.arguments = rank, arguments
@@ -132,13 +176,16 @@ class Training:
         self.tokens = torch.Generator().manual_seed(arguments.seed)
         model = Gpt(arguments.vocab, arguments.seq, arguments.hidden, arguments.heads, arguments.layers)
         model.checkpointing = arguments.activation_checkpointing
-        wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded, "tp": divided}
+        wrap = {"single": lambda whole: whole, "ddp": nn.parallel.DistributedDataParallel, "fsdp": sharded, "tp": divided,
+                "pp": lambda whole: Pipeline(rank, arguments, whole)}
         self.model = wrap[arguments.mode](model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=arguments.fused or None)
         self.phases, self.losses = {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}, []
 
     def draw(self):
         whole = torch.randint(self.arguments.vocab, (self.arguments.batch, self.arguments.seq), generator=self.tokens)
+        if self.arguments.mode == "pp":
+            return whole
         own = whole if self.arguments.mode == "tp" else whole.chunk(self.arguments.ranks)[self.rank]
         return own.chunk(self.arguments.microbatches)
 
@@ -147,6 +194,8 @@ class Training:
         began = time.perf_counter()
         self.optimizer.zero_grad()
         total = 0.0
+        if self.arguments.mode == "pp":
+            total, inputs, labels = self.model.step(inputs, labels), (), ()
         for index, (part, expected) in enumerate(zip(inputs, labels)):
             # DDP averages after the last microbatch alone; FSDP2 after each, since it keeps no whole gradients.
             accumulates = self.arguments.mode == "ddp" and index < len(inputs) - 1
@@ -206,19 +255,22 @@ def run(rank, arguments, port):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("single", "ddp", "fsdp", "tp"), default="single")
+    parser.add_argument("--mode", choices=("single", "ddp", "fsdp", "tp", "pp"), default="single")
     for name, default in (("ranks", 1), ("threads", 1), ("vocab", 8192), ("seq", 256), ("hidden", 512), ("heads", 8), ("layers", 8),
                           ("batch", 8), ("microbatches", 4), ("steps", 10), ("warmup", 3), ("seed", 1234)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--cut", type=int, help="blocks on the first of two stages; half of them by default")
     parser.add_argument("--fused", action="store_true", help="the fused AdamW instead of PyTorch's default choice")
     parser.add_argument("--activation-checkpointing", action="store_true", help="checkpoint each block")
     parser.add_argument("--phases", action="store_true", help="print the time of each phase, in seconds")
     arguments = parser.parse_args()
     if arguments.ranks > 1 and arguments.mode == "single":
-        parser.error("several ranks need --mode ddp, fsdp or tp")
+        parser.error("several ranks need --mode ddp, fsdp, tp or pp")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    if arguments.mode == "pp" and arguments.ranks != 2:
+        parser.error("--mode pp is for 2 ranks")
     if arguments.ranks == 1:
         run(0, arguments, port)
     else:

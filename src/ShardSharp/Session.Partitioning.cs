@@ -58,10 +58,11 @@ public sealed partial class Session
     /// and writes it to <c>pipeline_partition_file</c> if that does not exist.
     /// </summary>
     /// <param name="model">The model, before anything puts hooks on it that change what its modules take or return.</param>
-    /// <param name="stages">How many stages: the pipeline's degree, or more where ranks have several.</param>
     /// <param name="microbatch">A microbatch of this rank; null to go by the parameters alone.</param>
     /// <param name="forward">Calls the model with the tensors of a microbatch; null calls it with as many as it takes.</param>
-    internal PipelineCut CutModel(nn.Module model, int stages, IReadOnlyList<Tensor>? microbatch, Action<IReadOnlyList<Tensor>>? forward = null)
+    /// <param name="stages">How many stages, where ranks have several; null for one a rank.</param>
+    internal PipelineCut CutModel(
+        nn.Module model, IReadOnlyList<Tensor>? microbatch, Action<IReadOnlyList<Tensor>>? forward = null, int? stages = null)
     {
         NoteStages(model);
         var file = Configuration.PipelinePartitionFile;
@@ -71,7 +72,7 @@ public sealed partial class Session
             microbatch ?? [],
             new PartitionRequest
             {
-                Stages = stages,
+                Stages = stages ?? Configuration.PipelineParallelDegree,
                 MemoryWeight = Configuration.EffectiveMemoryWeight,
                 StageBytes = Configuration.StageMemoryLimitMegabytes is { } limit ? (long)(limit * 1024 * 1024) : null,
                 SplitTied = Configuration.SplitTiedParameters,

@@ -1,5 +1,6 @@
 using ShardSharp.Pipeline.Partitioning;
 using ShardSharp.Pipeline.Runtime;
+using ShardSharp.TensorParallel.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -7,8 +8,8 @@ namespace ShardSharp;
 
 public sealed partial class Session
 {
-    /// <summary>Cuts a model into the stages of the pipeline; null where there is no pipeline.</summary>
-    /// <param name="module">The model, whole.</param>
+    /// <summary>Decides which part of a model is on which stage of the pipeline; null where there is no pipeline.</summary>
+    /// <param name="module">The model, whole, before anything puts hooks on it or divides its parameters.</param>
     /// <param name="example">What the model is called with; null if it lists its parts.</param>
     private PipelineCut? Cut(nn.Module module, Func<IReadOnlyList<Tensor>>? example)
     {
@@ -16,6 +17,13 @@ public sealed partial class Session
             return null;
         if (Device.type != DeviceType.CPU)
             throw new NotSupportedException("Pipeline parallelism runs on CPUs. Set pipeline_parallel_degree to 1 with backend = nccl.");
+        if (_tensorParallel.AreIn(module) || DistributedModules.AreIn(module))
+        {
+            throw new NotSupportedException(
+                $"A {module.GetType().Name} has distributed modules, which pipelines cannot cut yet. Let a plan divide its layers instead: ordinary modules "
+                + "with tensor_parallel_degree, or set pipeline_parallel_degree to 1.");
+        }
+
         if (example is null && ModelChains.List(module) is null)
         {
             throw new ArgumentException(
@@ -25,11 +33,14 @@ public sealed partial class Session
         }
 
         using var scope = NewDisposeScope();
-        return CutModel(module, StepSchedules.Placement(Configuration).Stages, example?.Invoke());
+        return CutModel(module, example?.Invoke(), stages: StepSchedules.Placement(Configuration).Stages);
     }
 
-    /// <summary>The stages of this rank. It lets go of those of other ranks, once every parameter has been divided that is to be.</summary>
-    private PipelinedModel? Pipelined(nn.Module module, PipelineCut? cut)
+    /// <summary>
+    /// Takes this rank's stages of a model that was cut, and lets go of what only other ranks' need, once every parameter has been divided that is
+    /// to be.
+    /// </summary>
+    private PipelinedModel? TakeStages(nn.Module module, PipelineCut? cut)
     {
         if (cut is null)
             return null;

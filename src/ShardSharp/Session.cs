@@ -106,14 +106,14 @@ public sealed partial class Session : IDisposable
             var built = OnDevice(Build(create));
             var stages = Cut(built, example);
             var divided = TensorParallelize(built, plan);
-            return Distribute(built, isUnit, divided, Pipelined(built, stages));
+            return Distribute(built, isUnit, divided, TakeStages(built, stages));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
         var cut = Cut(module, example);
         var tensor = TensorParallelize(module, plan);
-        var pipeline = Pipelined(module, cut);
+        var pipeline = TakeStages(module, cut);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit, tensor, pipeline);

@@ -46,6 +46,16 @@ internal sealed class CutModel
     /// <summary>The modules that a stage calls.</summary>
     public IEnumerable<nn.Module> ModulesOf(int stage) => _stages[stage].SelectMany(part => part.Modules);
 
+    /// <summary>How often the gradients of a stage's parameters have been written to; -1 for those that are not there.</summary>
+    public long[] GradientVersions(int stage) =>
+    [
+        .. ParametersOf(stage).Select(parameter =>
+        {
+            using var gradient = parameter.grad;
+            return gradient is null ? -1 : TensorVersion.Of(gradient);
+        }),
+    ];
+
     /// <summary>The ranks of the pipeline whose stages use a parameter.</summary>
     public int[] RanksOf(Parameter parameter) =>
     [

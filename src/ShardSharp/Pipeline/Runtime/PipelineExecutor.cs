@@ -9,10 +9,14 @@ namespace ShardSharp.Pipeline.Runtime;
 internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDisposable
 {
     private readonly BoundaryBuffers _buffers = new();
+    private readonly Dictionary<int, WeightSplit> _splits = [];
     private bool _isBroken;
 
     /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
     public int PeakSaved { get; private set; }
+
+    /// <summary>How long the latest step had nothing to do but to wait for another rank's tensors.</summary>
+    public TimeSpan Waited { get; private set; }
 
     /// <summary>Runs this rank's part of a schedule.</summary>
     /// <exception cref="InvalidOperationException">A step failed before, so that the ranks no longer agree on what comes next.</exception>
@@ -25,15 +29,27 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
         }
 
         _isBroken = true;
-        using (var run = new StepRun(model, schedule, step, new PipelineMessages(schedule, group, _buffers)))
+        foreach (var stage in schedule.Actions[group.Rank].Where(action => action.Kind == PipelineActionKind.WeightBackward).Select(action => action.Stage))
+        {
+            if (!_splits.ContainsKey(stage))
+                _splits[stage] = new WeightSplit(model.ModulesOf(stage), [.. model.ParametersOf(stage)]);
+        }
+
+        var messages = new PipelineMessages(schedule, group, _buffers);
+        using (var run = new StepRun(model, schedule, step, messages, _splits))
         {
             run.DoAll(schedule.Actions[group.Rank]);
-            PeakSaved = run.PeakSaved;
+            (PeakSaved, Waited) = (run.PeakSaved, messages.Waited);
         }
 
         _buffers.Trim();
         _isBroken = false;
     }
 
-    public void Dispose() => _buffers.Dispose();
+    public void Dispose()
+    {
+        foreach (var split in _splits.Values)
+            split.Dispose();
+        _buffers.Dispose();
+    }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Schedules;
 using static TorchSharp.torch;
@@ -40,6 +41,9 @@ internal sealed class PipelineMessages
         }
     }
 
+    /// <summary>How long this rank had nothing to do but to wait for another's tensors.</summary>
+    public TimeSpan Waited { get; private set; }
+
     /// <summary>Begins to receive what may come next.</summary>
     public void ReceiveAhead()
     {
@@ -75,7 +79,9 @@ internal sealed class PipelineMessages
         ReceivedTensors? coming;
         while (!_coming.Remove(key, out coming))
             ReceiveNext(rank);
+        var since = Stopwatch.GetTimestamp();
         var parcel = new Parcel(coming.Wait(), IsReused(key) ? _buffers : null);
+        Waited += Stopwatch.GetElapsedTime(since);
         _outstanding[rank]--;
         ReceiveAhead();
         return parcel;

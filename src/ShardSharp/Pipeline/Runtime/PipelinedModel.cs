@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Schedules;
 using ShardSharp.Topology;
@@ -13,6 +14,7 @@ internal sealed class PipelinedModel : IDisposable
     private readonly List<ProcessGroup> _tieGroups = [];
     private readonly PipelineExecutor _executor;
     private readonly Dictionary<(int Microbatches, bool IsTraining), PipelineSchedule> _schedules = [];
+    private TimeSpan _shared;
 
     /// <param name="model">The model, cut.</param>
     /// <param name="configuration">How to run it.</param>
@@ -37,6 +39,12 @@ internal sealed class PipelinedModel : IDisposable
     /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
     public int PeakSaved => _executor.PeakSaved;
 
+    /// <summary>How long this rank computed in the latest step.</summary>
+    public TimeSpan Worked { get; private set; }
+
+    /// <summary>How long it waited in the latest step: for tensors, and at the end for the other ranks.</summary>
+    public TimeSpan Waited => _executor.Waited + _shared;
+
     /// <summary>Whether this rank has the last stage, which computes losses and outputs.</summary>
     public bool IsLast => Model.Placement.RankOf(Model.Last) == _group.Rank;
 
@@ -44,18 +52,25 @@ internal sealed class PipelinedModel : IDisposable
     /// <param name="microbatches">Number of microbatches.</param>
     /// <param name="isTraining">Whether there is a backward.</param>
     /// <param name="step">What else is computed.</param>
-    public void Run(int microbatches, bool isTraining, IPipelineStep step) => _executor.Run(Schedule(microbatches, isTraining), step);
+    public void Run(int microbatches, bool isTraining, IPipelineStep step)
+    {
+        var since = Stopwatch.GetTimestamp();
+        _executor.Run(Schedule(microbatches, isTraining), step);
+        (Worked, _shared) = (Stopwatch.GetElapsedTime(since) - _executor.Waited, TimeSpan.Zero);
+    }
 
     /// <summary>Gives all ranks the tensors that the rank with the last stage has: a few numbers, not activations.</summary>
     /// <param name="results">The tensors, on the rank with the last stage; ignored elsewhere.</param>
     public IReadOnlyList<Tensor> Share(IReadOnlyList<Tensor> results)
     {
+        var since = Stopwatch.GetTimestamp();
         var root = Model.Placement.RankOf(Model.Last);
         var header = _group.BroadcastObject(TensorListHeader.Of(results), root);
         if (!IsLast)
             results = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, dtype: tensor.Value.Type))];
         foreach (var ofType in results.GroupBy(result => result.dtype))
             _group.Broadcast(ofType.ToArray(), root);
+        _shared = Stopwatch.GetElapsedTime(since);
         return results;
     }
 

@@ -6,7 +6,9 @@ namespace ShardSharp.Pipeline.Runtime;
 /// <param name="given">What the stage before sent.</param>
 /// <param name="inputs">The same as leaves of the stage's graph.</param>
 /// <param name="outputs">Ends of the graph.</param>
-internal sealed class SavedForward(Parcel given, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> outputs) : IDisposable
+/// <param name="calls">Calls of modules with parameters, where the backward is divided.</param>
+internal sealed class SavedForward(
+    Parcel given, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> outputs, IReadOnlyList<CapturedCall> calls) : IDisposable
 {
     private Parcel? _gradients;
 
@@ -26,27 +28,30 @@ internal sealed class SavedForward(Parcel given, IReadOnlyList<Tensor> inputs, I
     public IReadOnlyList<Tensor?> BackwardOfInputs(Parcel? ofOutputs)
     {
         _gradients = ofOutputs;
-        var trained = inputs.Where(input => input.requires_grad).ToArray();
+        Tensor[] wanted = [.. inputs.Where(input => input.requires_grad), .. calls.Select(call => call.Output)];
         var (ends, gradients) = Ends(ofOutputs);
-        if (trained.Length == 0 || ends.Count == 0)
+        if (wanted.Length == 0 || ends.Count == 0)
             return [.. inputs.Select(_ => (Tensor?)null)];
-        var found = autograd.grad(ends, trained, gradients, retain_graph: true, allow_unused: true);
+        var found = autograd.grad(ends, wanted, gradients, retain_graph: true, allow_unused: true);
+        foreach (var (call, gradient) in calls.Zip(found.Skip(wanted.Length - calls.Count)))
+            call.Gradient = Defined(gradient)?.DetachFromDisposeScope();
         var next = 0;
         return [.. inputs.Select(input => input.requires_grad ? Defined(found[next++]) : null)];
     }
 
     /// <summary>Computes the gradients of parameters, which are added to theirs, after <see cref="BackwardOfInputs"/>.</summary>
-    /// <param name="parameters">The parameters that have gradients.</param>
-    public void BackwardOfWeights(IList<Tensor> parameters)
+    /// <param name="split">How the stage's backward is divided.</param>
+    public void BackwardOfWeights(WeightSplit split)
     {
         var (ends, gradients) = Ends(_gradients);
-        if (parameters.Count > 0 && ends.Count > 0)
-            autograd.backward(ends, gradients, inputs: parameters);
+        split.Backward(calls, ends, gradients);
     }
 
     /// <summary>Lets go of the graph, and with it of all activations.</summary>
     public void Dispose()
     {
+        foreach (var call in calls)
+            call.Dispose();
         foreach (var output in outputs)
             output.Dispose();
         foreach (var input in inputs)

@@ -8,7 +8,9 @@ namespace ShardSharp.Pipeline.Runtime;
 /// <param name="schedule">The schedule.</param>
 /// <param name="step">What else is computed.</param>
 /// <param name="messages">What stages pass to each other.</param>
-internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipelineStep step, PipelineMessages messages) : IDisposable
+/// <param name="splits">How the backward of stages is divided, by stage; those that the schedule runs a whole backward of have none.</param>
+internal sealed class StepRun(
+    CutModel model, PipelineSchedule schedule, IPipelineStep step, PipelineMessages messages, IReadOnlyDictionary<int, WeightSplit> splits) : IDisposable
 {
     private readonly Dictionary<(int Stage, int Microbatch), SavedForward> _saved = [];
 
@@ -46,10 +48,11 @@ internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipeli
         var given = stage == 0 ? Parcel.Empty : messages.Take(new BoundaryKey(stage, false, microbatch), from: stage - 1);
         var inputs = given.Leaves(schedule.HasBackward);
         var batch = step.Inputs(microbatch);
-        var ends = Ends(model.Run(stage, inputs, batch));
+        IReadOnlyList<Tensor> ends = [];
+        var calls = splits.TryGetValue(stage, out var split) && schedule.HasBackward ? split.Watch(Compute) : NotWatched();
         if (stage < model.Last)
             messages.Give(new BoundaryKey(stage + 1, false, microbatch), ends);
-        var saved = new SavedForward(given, inputs, ends);
+        var saved = new SavedForward(given, inputs, ends, calls);
         if (!schedule.HasBackward)
         {
             saved.Dispose();
@@ -58,6 +61,14 @@ internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipeli
 
         _saved.Add((stage, microbatch), saved);
         PeakSaved = Math.Max(PeakSaved, _saved.Count);
+
+        void Compute() => ends = Ends(model.Run(stage, inputs, batch));
+
+        IReadOnlyList<CapturedCall> NotWatched()
+        {
+            Compute();
+            return [];
+        }
 
         Tensor[] Ends(IReadOnlyList<Tensor> outputs)
         {
@@ -78,7 +89,10 @@ internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipeli
         var saved = _saved[(action.Stage, action.Microbatch)];
         if (action.Kind == PipelineActionKind.InputBackward)
         {
+            var touched = splits[action.Stage].IsVerified ? null : model.GradientVersions(action.Stage);
             Give(saved.BackwardOfInputs(TakeGradients(action)));
+            if (touched is not null && !touched.SequenceEqual(model.GradientVersions(action.Stage)))
+                throw Recomputes();
             return;
         }
 
@@ -87,7 +101,7 @@ internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipeli
         if (action.Kind == PipelineActionKind.Backward)
             Give(saved.Backward(gradients));
         else
-            saved.BackwardOfWeights([.. model.ParametersOf(action.Stage).Where(parameter => parameter.requires_grad)]);
+            saved.BackwardOfWeights(splits[action.Stage]);
         _saved.Remove((action.Stage, action.Microbatch));
         saved.Dispose();
         gradients?.Dispose();
@@ -99,6 +113,10 @@ internal sealed class StepRun(CutModel model, PipelineSchedule schedule, IPipeli
                 messages.Give(new BoundaryKey(action.Stage - 1, true, action.Microbatch), ofInputs);
         }
     }
+
+    private static NotSupportedException Recomputes() => new(
+        "A stage computes gradients of parameters inside the backward of its inputs, as activation checkpointing does, so the two cannot be divided. "
+        + "Use a schedule with whole backwards: pipeline = interleaved, simple or interleaved_1f1b.");
 
     /// <summary>The gradients of a stage's outputs; null for the last stage, whose end is the loss.</summary>
     private Parcel? TakeGradients(PipelineAction action) => action.Stage == model.Last

@@ -101,6 +101,9 @@ internal static class ConfigurationKeys
             PipelineParallelism) { Aliases = ["partitions"] },
         new ConfigurationKey<PipelineScheduleKind>(
             "pipeline", Schedules, c => c.Pipeline, (c, v) => c with { Pipeline = v }, PipelineParallelism),
+        new ConfigurationKey<string?>(
+            "pipeline_schedule_file", new PathSyntax(), c => c.PipelineScheduleFile, (c, v) => c with { PipelineScheduleFile = v },
+            PipelineParallelism),
         new ConfigurationKey<int?>(
             "active_microbatches", new OptionalSyntax<int>(Count), c => c.ActiveMicrobatches, (c, v) => c with { ActiveMicrobatches = v },
             PipelineParallelism),

@@ -39,10 +39,6 @@ internal static class ConfigurationRules
                 ? $"must be false with sharded_data_parallel_degree = {c.Sharded}, which shards it already" : null,
             c => c.Values with { ShardOptimizerState = false }),
         new("prescaled_batch",
-            c => c.Pipeline > 1 && c.Tensor > 1 && !c.Values.PrescaledBatch
-                ? $"must be true with pipeline_parallel_degree = {c.Pipeline} and tensor_parallel_degree = {c.Tensor}" : null,
-            c => c.Values with { PrescaledBatch = true }),
-        new("prescaled_batch",
             c => c.Sharded > 1 && c.Tensor > 1 && !c.Values.PrescaledBatch
                 ? $"must be true with sharded_data_parallel_degree = {c.Sharded} and tensor_parallel_degree = {c.Tensor}" : null,
             c => c.Values with { PrescaledBatch = true }),

@@ -17,6 +17,13 @@ public sealed partial record ParallelConfiguration
     public PipelineScheduleKind Pipeline { get; init; } = PipelineScheduleKind.Interleaved;
 
     /// <summary>
+    /// A file with the order instead: a line per rank, its actions separated by commas, as <c>shardsharp schedule</c> prints them. Evaluation takes
+    /// the forwards alone.
+    /// </summary>
+    /// <value>Default <c>null</c>.</value>
+    public string? PipelineScheduleFile { get; init; }
+
+    /// <summary>
     /// How many microbatches may be in flight at once; fewer hold fewer activations. Null is two more than there are stages.
     /// </summary>
     /// <value>At least 1. Default <c>null</c>.</value>

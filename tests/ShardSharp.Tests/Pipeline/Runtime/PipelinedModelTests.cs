@@ -159,17 +159,36 @@ public sealed class PipelinedModelTests
         new ParallelConfiguration { PipelineParallelDegree = 2 });
 
     [Fact]
-    public void A_schedule_without_backward_is_refused_for_a_step() => RankHarness.RunSessions(
-        2,
-        session =>
+    public void Schedules_from_files_are_run_and_those_that_do_not_fit_are_refused()
+    {
+        var folder = Directory.CreateTempSubdirectory("shardsharp-schedules").FullName;
+        try
         {
-            using var outer = NewDisposeScope();
-            using var model = session.DistributedModel(PipelineTrial.Layers.Create);
-            var refused = Assert.Throws<InvalidOperationException>(() => model.Step(zeros(2, 6), zeros(2, 3), PipelineTrial.Layers.Loss));
-            Assert.Contains("forward_only", refused.Message, StringComparison.Ordinal);
-            Assert.Equal(2, model.Forward(zeros(2, 6), zeros(2, 3), PipelineTrial.Layers.Loss).Outputs.Count);
-        },
-        new ParallelConfiguration { PipelineParallelDegree = 2, Pipeline = PipelineScheduleKind.ForwardOnly, Microbatches = 2 });
+            File.WriteAllText(Path.Combine(folder, "own.csv"), "0F1,0F0,0B1,0B0\n1F1,1F0,1I1,1I0,1W1,1W0\n");
+            File.WriteAllText(Path.Combine(folder, "forwards.csv"), "0F0,0F1\n1F0,1F1\n");
+            var configuration = new ParallelConfiguration { PipelineParallelDegree = 2, Microbatches = 2, PipelineScheduleFile = Path.Combine(folder, "own.csv") };
+
+            PipelineTrial.Layers.MustEqualPlainTraining(2, configuration);
+            RankHarness.RunSessions(
+                2,
+                session =>
+                {
+                    using var outer = NewDisposeScope();
+                    using var model = session.DistributedModel(PipelineTrial.Layers.Create);
+                    var refused = Assert.Throws<InvalidOperationException>(() => model.Step(zeros(2, 6), zeros(2, 3), PipelineTrial.Layers.Loss));
+                    Assert.Contains("forwards.csv has no backward", refused.Message, StringComparison.Ordinal);
+                    Assert.Equal(2, model.Forward(zeros(2, 6), zeros(2, 3), PipelineTrial.Layers.Loss).Outputs.Count);
+                    var other = Assert.Throws<ArgumentException>(() =>
+                        model.Forward([zeros(4, 6)], [], (outputs, _) => outputs[0], new StepOptions { Microbatches = 4 }));
+                    Assert.Contains("2 microbatches; this step has 2 (pipeline_parallel_degree) and 4", other.Message, StringComparison.Ordinal);
+                },
+                configuration with { PipelineScheduleFile = Path.Combine(folder, "forwards.csv") });
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 
     [Fact]
     public void A_loss_that_fails_ends_all_ranks_with_its_reason()
@@ -222,7 +241,7 @@ public sealed class PipelinedModelTests
                         {
                             found[$"loss {step}"] = output.ReduceMean();
                             foreach (var (name, parameter) in model.NamedParameters)
-                                found[$"{name} {step}"] = parameter.grad!.norm().item<float>();
+                                found[$"{name} {step}"] = parameter.grad?.norm().item<float>() ?? -1;
                         }
                     }
                 },

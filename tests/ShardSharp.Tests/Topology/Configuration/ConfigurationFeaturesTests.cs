@@ -10,6 +10,7 @@ public sealed class ConfigurationFeaturesTests
     [InlineData("pipeline_parallel_degree", "2", "1")]
     [InlineData("partitions", "2", "1")]
     [InlineData("pipeline", "\"simple\"", "\"interleaved\"")]
+    [InlineData("pipeline_schedule_file", "\"s.csv\"", "null")]
     [InlineData("active_microbatches", "2", "null")]
     [InlineData("auto_partition", "false", "true")]
     [InlineData("default_partition", "1", "null")]

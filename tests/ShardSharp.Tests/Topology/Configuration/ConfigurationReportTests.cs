@@ -8,7 +8,7 @@ public sealed class ConfigurationReportTests
     public void Reports_every_violation_at_once()
     {
         var variables = Loading.Variables(
-            ("SM_HP_MP_PARAMETERS", """{"partitions": 2, "horovod": true, "pipeline": "1f1b"}"""),
+            ("SM_HP_MP_PARAMETERS", """{"context_parallel_degree": 2, "horovod": true, "pipeline": "1f1b"}"""),
             ("SHARDSHARP_MICROBATCHES", "none"),
             ("SHARDSHARP_DDP", "false"));
 
@@ -32,8 +32,8 @@ public sealed class ConfigurationReportTests
                 works: --ranks 1
               expert_paralel_degree = 4 (command line --set) is not a key; did you mean expert_parallel_degree?
                 works: --set expert_parallel_degree=1
-              partitions = 2 (environment variable SM_HP_MP_PARAMETERS) is not supported yet: it asks for pipeline parallelism
-                works: "partitions": 1
+              context_parallel_degree = 2 (environment variable SM_HP_MP_PARAMETERS) is not supported yet: it asks for context parallelism
+                works: "context_parallel_degree": 1
               expert_parallel_degree = 2 (command line --set) is not supported yet: it asks for expert parallelism
                 works: --set expert_parallel_degree=1
             Keys, values and rules: docs/configuration.md
