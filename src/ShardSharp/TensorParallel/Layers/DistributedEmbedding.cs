@@ -57,8 +57,11 @@ public sealed class DistributedEmbedding : nn.Module<Tensor, Tensor>, IDistribut
         (_regime, _lookup, _isInner) = (new Regime(ranks), new EmbeddingLookup(options, ranks.Group), isInner);
         _part = DividedParameter.Even("weight", [numEmbeddings, embeddingDim], 1, ranks);
         using var scope = NewDisposeScope();
-        _weight = _part.Of(initial ?? Drawn(numEmbeddings, embeddingDim, options).requires_grad_());
+        _weight = _part.Of(initial ?? Drawn(numEmbeddings, embeddingDim, options));
         _weight.DetachFromDisposeScope();
+
+        // A frozen embedding that is replaced stays frozen; a tensor says nothing of training.
+        _weight.requires_grad = initial is not Parameter { requires_grad: false };
         RegisterComponents();
     }
 

@@ -21,10 +21,11 @@ internal static class ChildSlot
     /// <exception cref="TensorParallelException">What holds the child cannot hold the other module.</exception>
     public static void Replace(nn.Module parent, string parentName, string childName, nn.Module child, nn.Module replacement)
     {
+        string[] names = [.. parent.named_children().Where(named => ReferenceEquals(named.Item2, child)).Select(named => named.Item1)];
         if (!ReplaceInContainer(parent, parentName, childName, child, replacement))
             ReplaceInFields(parent, parentName, childName, child, replacement);
         var register = Register(parent);
-        foreach (var name in register.Where(held => ReferenceEquals(held.Value, child)).Select(held => held.Key).ToArray())
+        foreach (var name in names.Where(register.ContainsKey))
             register[name] = replacement;
     }
 

@@ -31,7 +31,7 @@ public sealed class DistributedEmbeddingTests
                 () => Whole(initial, options),
                 (module, inputs) => ((nn.Module<Tensor, Tensor>)module).call(inputs[0]!), tokens);
         },
-        iter: 60, threads: 1);
+        iter: 40, threads: 1);
 
     [Fact]
     public void Vectors_begin_as_slices_of_one_ranks_with_zeros_for_padding() => RankHarness.Run(2, group =>

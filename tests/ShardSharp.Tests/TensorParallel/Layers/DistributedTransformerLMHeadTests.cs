@@ -34,7 +34,7 @@ public sealed class DistributedTransformerLMHeadTests
                 Tokens(1, 11), given ? Mask(5) : null, parts.Item2 && given ? Tokens(2, 3) : null, parts.Item1 && given ? Tokens(3, 7) : null,
                 kinds.Item1 ? Randoms.Normal(4, 4, 3, 8) : null, kinds.Item1 ? Mask(3) : null);
         },
-        iter: 50, threads: 1);
+        iter: 30, threads: 1);
 
     [Fact]
     public void The_head_has_the_parameter_of_the_embedding() => RankHarness.Run(2, group =>

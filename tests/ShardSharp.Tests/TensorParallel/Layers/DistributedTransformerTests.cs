@@ -50,7 +50,7 @@ public sealed class DistributedTransformerTests
                 (module, inputs) => ((nn.Module<Tensor, Tensor?, Tensor?, Tensor?, Tensor>)module).call(inputs[0]!, inputs[1], inputs[2], inputs[3]),
                 Randoms.Normal(1, 4, 5, options.HiddenSize), Mask(5), cross ? Randoms.Normal(2, 4, 3, options.HiddenSize) : null, cross ? Mask(3) : null);
         },
-        iter: 60, threads: 1);
+        iter: 40, threads: 1);
 
     [Fact]
     public void Ranks_with_the_same_batch_drop_the_same_outputs_and_other_attention() => RankHarness.Run(2, group =>

@@ -82,7 +82,7 @@ public sealed class ReplacementTests
             expected = made.call(input);
             return session.TensorParallelism(() => made);
         });
-        Assert.Equal("Adapted`4", model.Module.Inner.GetType().Name);
+        Assert.Equal("Adapted`3", model.Module.Inner.GetType().Name);
         Assert.Equal(["inner.distributed.weight", "inner.distributed.bias"], model.Module.named_parameters().Select(named => named.name));
         Assert.True(expected.allclose(model.Module.call(input), 1e-5, 1e-5));
     }, TwoRanks);
