@@ -90,7 +90,7 @@ public sealed partial class Session
     /// <summary>Ranks that are threads draw as processes do: each its own numbers, whatever the others draw.</summary>
     private void GiveOwnRandomNumbers()
     {
-        if (Groups.World is { IsWithinProcess: true, Size: > 1 })
+        if (Groups.World.IsWithinProcess)
             _ownGenerator = ThreadGenerators.TryUse((ulong)Configuration.Seed);
         _recomputation.SharesRandomNumbers = SharesRandomNumbers;
     }
