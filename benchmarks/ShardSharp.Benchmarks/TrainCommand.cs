@@ -79,8 +79,7 @@ internal static class TrainCommand
             ShardOptimizerState = options.Mode == TrainMode.Oss,
             PipelineParallelDegree = options.Mode == TrainMode.Pp ? options.Ranks : 1,
             Pipeline = options.Schedule,
-            Optimize = OptimizationGoal.Speed,
-            MemoryWeight = 0,
+            MemoryWeight = options.Mode == TrainMode.Pp ? 0 : null,
         };
         return RankRun.Launch(configuration, session =>
         {
