@@ -97,8 +97,7 @@ internal static class TrainCommand
             OffloadActivations = options.OffloadsActivations,
             PipelineParallelDegree = options.Mode == TrainMode.Pp ? options.Ranks : 1,
             Pipeline = options.Schedule,
-            Optimize = OptimizationGoal.Speed,
-            MemoryWeight = 0,
+            MemoryWeight = options.Mode == TrainMode.Pp ? 0 : null,
         };
         return RankRun.Launch(configuration, session =>
         {

@@ -25,7 +25,11 @@ public sealed class SessionPartitioningTests
             ? ["first.weight", "first.bias"]
             : ["Second.0.weight", "Second.0.bias", "Third.weight", "Third.bias"];
         Assert.Equal(expected.Order(), model.NamedParameters.Select(named => named.Name).Order());
+    });
 
+    [Fact]
+    public void A_stage_before_that_of_the_part_before_is_refused() => Run(ByHand, session =>
+    {
         var refusal = Assert.Throws<ArgumentException>(() => session.DistributedModel(() => ThirdFirst(session), example: Example)).Message;
         Assert.Contains("'Third' is put on stage 0 (by the program, for Linear), but it runs after 'Second.1', which is put on stage 1", refusal, StringComparison.Ordinal);
     });

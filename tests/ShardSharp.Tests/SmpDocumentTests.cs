@@ -20,6 +20,7 @@ public sealed partial class SmpDocumentTests
         ["model"] = typeof(DistributedModel<nn.Module>),
         ["optimizer"] = typeof(DistributedOptimizer),
         ["output"] = typeof(StepOutput),
+        ["StepOptions"] = typeof(StepOptions),
         ["ModelParallel"] = typeof(ModelParallel),
         ["LossScaling"] = typeof(LossScaling),
     };
