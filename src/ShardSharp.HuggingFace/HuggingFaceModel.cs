@@ -98,7 +98,8 @@ public static class HuggingFaceModel
             {
                 throw new InvalidOperationException(
                     $"Parameter '{name}' has shape [{string.Join(", ", parameter.shape)}] here instead of [{string.Join(", ", shapes[name])}]: the model is "
-                    + "divided over ranks. Save it within using (model.GatherParameters()) of the distributed model, which all ranks enter.");
+                    + "divided over ranks. Save it within using (model.GatherParameters()) of the distributed model, which all ranks enter; "
+                    + "the stages of a pipeline by session.SaveCheckpoint(path, tag, partial: false).");
             }
         }
     }

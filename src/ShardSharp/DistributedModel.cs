@@ -89,7 +89,8 @@ public abstract partial class DistributedModel : IDisposable
 
     /// <summary>
     /// Makes the module's parameters readable, whole, on every rank until the result is disposed; every rank calls it. For what does not go
-    /// through a step or <c>Forward</c> of this model, such as saving, printing or generating with the module on one rank alone.
+    /// through a step or <c>Forward</c> of this model, such as saving, printing or generating with the module on one rank alone. In a pipeline
+    /// they are those of this rank's stages.
     /// </summary>
     public IDisposable GatherParameters() =>
         TensorParallelism is { } tensor ? tensor.GatherParameters(_engine.GatherParameters()) : _engine.GatherParameters();

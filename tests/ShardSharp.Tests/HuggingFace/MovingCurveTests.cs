@@ -4,18 +4,21 @@ using ShardSharp.Topology;
 
 namespace ShardSharp.Tests.HuggingFace;
 
-/// <summary>A training that moves from layout to layout by checkpoints gives the losses and gradient norms that transformers and PyTorch gave.</summary>
+/// <summary>
+/// A training that moves from layout to layout by checkpoints, and computes activations again in some of them, gives the losses and gradient norms
+/// that transformers and PyTorch gave.
+/// </summary>
 public sealed class MovingCurveTests
 {
     private static readonly (int Ranks, ParallelConfiguration Layout)[] Layouts =
     [
         (2, new() { TensorParallelDegree = 2, PrescaledBatch = true }),
-        (4, new() { PipelineParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true, Microbatches = 2 }),
+        (4, new() { PipelineParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true, Microbatches = 2, ActivationCheckpointing = "layers" }),
         (1, new()),
         (2, new() { PipelineParallelDegree = 2, Microbatches = 4, Pipeline = PipelineScheduleKind.ZeroBubbleH1 }),
-        (4, new() { ShardedDataParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true }),
+        (4, new() { ShardedDataParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true, ActivationCheckpointing = "layers" }),
         (4, new() { ShardedDataParallelDegree = 2 }),
-        (4, new() { PipelineParallelDegree = 2, Microbatches = 2 }),
+        (4, new() { PipelineParallelDegree = 2, Microbatches = 2, ActivationCheckpointing = "layers", OffloadActivations = true }),
         (4, new() { TensorParallelDegree = 4, PrescaledBatch = true }),
         (2, new() { ShardOptimizerState = true, Microbatches = 2 }),
         (8, new() { PipelineParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true }),

@@ -34,7 +34,7 @@ internal sealed class ModelTrace : IDisposable
             foreach (var (name, module) in ModuleTree.Walk(root))
             {
                 if (ModuleTree.IsCalled(module) && seen.Add(module))
-                    hooks.Add(new ModuleHooks(module, given => trace.Enter(name, module, given), trace.Leave));
+                    hooks.Add(new ModuleHooks(module, given => trace.Enter(name, module, given), trace.Leave, outermost: true));
             }
 
             ModuleCall.Evaluate(root, () => ModuleCall.Run(root, example));
