@@ -63,6 +63,10 @@ public sealed partial class Session
         if (!DistributedModules.AreIn(root))
             return false;
 
+        // Ranks of one process share a generator: none draws masks from it while another still builds its parts.
+        if (Groups.Tensor.Size > 1)
+            Groups.Tensor.Barrier();
+
         // What is whole begins the same on all ranks also where a program makes it differ.
         var layouts = DistributedModules.LayoutsOf(root);
         foreach (var (name, parameter) in root.named_parameters())
