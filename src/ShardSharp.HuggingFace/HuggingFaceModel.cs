@@ -94,10 +94,11 @@ public static class HuggingFaceModel
         var shapes = whole.named_parameters().ToDictionary(named => named.name, named => named.parameter.shape);
         foreach (var (name, parameter) in model.named_parameters())
         {
-            if (!parameter.shape.SequenceEqual(shapes[name]))
+            // Adapters have parameters besides those of the model.
+            if (shapes.TryGetValue(name, out var shape) && !parameter.shape.SequenceEqual(shape))
             {
                 throw new InvalidOperationException(
-                    $"Parameter '{name}' has shape [{string.Join(", ", parameter.shape)}] here instead of [{string.Join(", ", shapes[name])}]: the model is "
+                    $"Parameter '{name}' has shape [{string.Join(", ", parameter.shape)}] here instead of [{string.Join(", ", shape)}]: the model is "
                     + "divided over ranks. Save it within using (model.GatherParameters()) of the distributed model, which all ranks enter; "
                     + "the stages of a pipeline by session.SaveCheckpoint(path, tag, partial: false).");
             }
