@@ -131,7 +131,7 @@ public sealed class LaunchEndToEndTests
 
     [Theory(Timeout = Deadline)]
     [InlineData("--ranks 0 --set bucket_cap_mb=no", "ranks = 0", "bucket_cap_mb = no")]
-    [InlineData("--ranks 2 --set tensor_parallel_degree=2", "tensor_parallel_degree = 2", "not supported yet")]
+    [InlineData("--ranks 2 --set context_parallel_degree=2", "context_parallel_degree = 2", "not supported yet")]
     [InlineData("--ranks 2 --backend mpi", "backend = mpi needs ranks that an MPI launcher started: mpirun -np 2 ")]
     [InlineData("--ranks 2 --backend threads --set ddp_dist_backend=nccl", "ddp_dist_backend = nccl", "must be auto with backend = threads")]
     public async Task A_wrong_configuration_is_reported_once_before_any_rank_starts(string options, params string[] words)

@@ -13,7 +13,7 @@ public sealed class ConfigurationReportTests
             ("SHARDSHARP_DDP", "false"));
 
         var exception = Assert.Throws<ConfigurationException>(() => ParallelConfiguration.Load(
-            ["--ranks", "0", "--set", "expert_parallel_degree=2", "--set", "tensor_paralel_degree=4"],
+            ["--ranks", "0", "--set", "expert_parallel_degree=2", "--set", "microbatchs=4"],
             variables,
             new ParallelConfiguration { Seed = -1 }));
 
@@ -30,8 +30,8 @@ public sealed class ConfigurationReportTests
                 works: SHARDSHARP_MICROBATCHES=1
               ranks = 0 (command line --ranks) must be an integer from 1 to 1024
                 works: --ranks 1
-              tensor_paralel_degree = 4 (command line --set) is not a key; did you mean tensor_parallel_degree?
-                works: --set tensor_parallel_degree=1
+              microbatchs = 4 (command line --set) is not a key; did you mean microbatches?
+                works: --set microbatches=4
               context_parallel_degree = 2 (environment variable SM_HP_MP_PARAMETERS) is not supported yet: it asks for context parallelism
                 works: "context_parallel_degree": 1
               expert_parallel_degree = 2 (command line --set) is not supported yet: it asks for expert parallelism
