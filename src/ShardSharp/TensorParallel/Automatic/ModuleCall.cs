@@ -43,22 +43,6 @@ internal static class ModuleCall
         }
     }
 
-    /// <summary>The tensors in a value, in order.</summary>
-    public static IReadOnlyList<Tensor> TensorsIn(object? value)
-    {
-        var found = new List<Tensor>();
-        var complete = true;
-        TensorParts.Replace(
-            value,
-            tensor =>
-            {
-                found.Add(tensor);
-                return tensor;
-            },
-            ref complete);
-        return found;
-    }
-
     /// <summary>How far tensors are from others, relative to those; infinite where shapes differ.</summary>
     public static double Distance(Tensor expected, Tensor actual)
     {

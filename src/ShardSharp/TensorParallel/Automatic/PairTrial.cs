@@ -119,7 +119,7 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
             return ($"its code does not run on a part: {failure.Message.Split('\n')[0]}", null);
         }
 
-        var same = ModuleCall.TensorsIn(parent.Result).Zip(ModuleCall.TensorsIn(result))
+        var same = TensorParts.Of(parent.Result, out _).Zip(TensorParts.Of(result, out _))
             .All(pair => ModuleCall.Distance(pair.First, pair.Second) <= Bound(pair.First));
         return same && partial is not null ? (null, partial) : ($"'{parent.Name}' uses what it computes also in other ways than through '{row.Name}'", null);
     }

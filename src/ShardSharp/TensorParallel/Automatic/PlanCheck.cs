@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Styles;
 using static TorchSharp.torch;
 
@@ -47,7 +48,7 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
             var isWhole = style is RowParallel or VocabularyEmbedding or Styles.Replicated || ReferenceEquals(one, before.Root);
             if (one.Name != other.Name || !isWhole)
                 continue;
-            foreach (var (expected, actual) in ModuleCall.TensorsIn(one.Result).Zip(ModuleCall.TensorsIn(other.Result)))
+            foreach (var (expected, actual) in TensorParts.Of(one.Result, out _).Zip(TensorParts.Of(other.Result, out _)))
                 Compare(one.Name, expected, actual, context);
         }
     }
