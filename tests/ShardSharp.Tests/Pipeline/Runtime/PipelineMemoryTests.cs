@@ -10,7 +10,14 @@ namespace ShardSharp.Tests.Pipeline.Runtime;
 public sealed class PipelineMemoryTests
 {
     [Fact]
-    public void Tensors_of_a_step_are_all_freed() => RankHarness.RunSessions(
+    public void Tensors_of_a_step_are_all_freed() => Run((model, inputs, labels) => model.Step(inputs, labels, PipelineTrial.Layers.Loss));
+
+    [Fact]
+    public void Tensors_of_a_step_of_values_are_all_freed() => Run((model, inputs, labels) => model.Step(
+        inputs, new Dictionary<string, Tensor> { ["labels"] = labels },
+        (Tensor output, Dictionary<string, Tensor> given) => (Loss: PipelineTrial.Layers.Loss(output, given["labels"]), Outputs: new[] { output, output + 1 })));
+
+    private static void Run(Func<DistributedModel<nn.Module<Tensor, Tensor>>, Tensor, Tensor, IDisposable> step) => RankHarness.RunSessions(
         2,
         session =>
         {
@@ -18,9 +25,9 @@ public sealed class PipelineMemoryTests
             using var inputs = Randoms.Normal(0, 16, 6);
             using var labels = Randoms.Normal(1, 16, 3);
             var counts = new List<long>();
-            for (var step = 0; step < 4; step++)
+            for (var i = 0; i < 4; i++)
             {
-                using (model.Step(inputs, labels, PipelineTrial.Layers.Loss))
+                using (step(model, inputs, labels))
                     session.Groups.World.Barrier();
                 model.ZeroGradients();
                 session.Groups.World.Barrier();
