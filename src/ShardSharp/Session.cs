@@ -8,8 +8,8 @@ using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
-using CallSite = ShardSharp.Communication.CallSite;
 using static TorchSharp.torch;
+using CallSite = ShardSharp.Communication.CallSite;
 
 namespace ShardSharp;
 

@@ -25,7 +25,7 @@ public sealed class PipelineMemoryTests
             using var inputs = Randoms.Normal(0, 16, 6);
             using var labels = Randoms.Normal(1, 16, 3);
             var counts = new List<long>();
-            for (var i = 0; i < 4; i++)
+            for (var i = 0; i < 10; i++)
             {
                 using (step(model, inputs, labels))
                     session.Groups.World.Barrier();
@@ -35,7 +35,8 @@ public sealed class PipelineMemoryTests
                 session.Groups.World.Barrier();
             }
 
-            Assert.Equal(counts[1], counts[^1]);
+            // How many buffers there are for what comes before it is needed follows from how fast the ranks are; a leak adds to every step.
+            Assert.True(counts[^1] - counts[1] < 4, $"tensors after each step: {string.Join(", ", counts)}");
         },
         new ParallelConfiguration { PipelineParallelDegree = 2, Microbatches = 4, Pipeline = PipelineScheduleKind.ZeroBubbleH1 });
 }
