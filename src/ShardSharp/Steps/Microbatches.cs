@@ -44,9 +44,6 @@ internal sealed class Microbatches
     /// <summary>Number of parts.</summary>
     public int Count { get; }
 
-    /// <summary>Whether all parts have the same number of samples.</summary>
-    public bool AreEqual => _samples % Count == 0;
-
     /// <summary>The number of samples of each part, where they may differ.</summary>
     public IReadOnlyList<double> Sizes => [.. Enumerable.Range(0, Count).Select(index => (double)(Start(index + 1) - Start(index)))];
 
