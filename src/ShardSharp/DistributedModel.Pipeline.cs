@@ -1,7 +1,7 @@
 using ShardSharp.Communication;
-using ShardSharp.DataParallel;
 using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Precision;
+using ShardSharp.Steps;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,22 +19,24 @@ public abstract partial class DistributedModel
     /// <summary>On how many ranks of the pipeline a parameter is, each of which has the same gradient.</summary>
     internal int CopiesInPipeline(string name) => Pipeline?.HoldersOf(name) ?? 1;
 
-    private protected StepOutput RunPipelineStep(
-        PipelineArguments arguments, Func<IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, Tensor> loss, MicrobatchWeights? weights)
+    private protected IReadOnlyList<Tensor[]> RunPipelineStep(
+        StepArguments arguments, Func<int, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, MicrobatchResult> compute, MicrobatchWeights? weights)
     {
         using var factors = new LossFactors(arguments.Count, Configuration, weights);
-        var step = new TrainingStep(this, arguments, loss, factors, weights) { Synchronizes = Synchronizes() };
+        var step = new TrainingStep(this, arguments, compute, factors) { Synchronizes = Synchronizes() };
         StepMemory.BeginStep();
         _activations.BeginStep();
         using (StepMemory.BeginMicrobatch())
             _activations.Backward(() => step.Run(Pipeline!));
         StepMemory.EndStep();
         _activations.EndStep(arguments.Count);
-        return EndStep(step.Synchronizes, Pipeline!.Share(step.Results), weights);
+        var results = Pipeline!.Share(step.Results, arguments.Count);
+        EndStep(step.Synchronizes);
+        return results;
     }
 
-    private protected StepOutput RunPipelineForward(
-        PipelineArguments arguments, Func<IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, Tensor> output)
+    private protected IReadOnlyList<Tensor[]> RunPipelineForward(
+        StepArguments arguments, Func<int, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> output)
     {
         using var _ = no_grad();
         var step = new EvaluationStep(this, arguments, output);
@@ -43,7 +45,7 @@ public abstract partial class DistributedModel
             Pipeline!.Run(arguments.Count, isTraining: false, step);
             return true;
         });
-        return new StepOutput(Pipeline!.Share(step.Results));
+        return Pipeline!.Share(step.Results, arguments.Count);
     }
 
     private void ZeroTiedGradients()
@@ -53,43 +55,43 @@ public abstract partial class DistributedModel
     }
 
     /// <summary>What training and evaluation have in common: microbatches go in, something comes out at the last stage.</summary>
-    private abstract class PipelineStep(DistributedModel model, PipelineArguments arguments) : IPipelineStep
+    private abstract class PipelineStep(DistributedModel model, StepArguments arguments) : IPipelineStep
     {
         private readonly PrecisionPolicy? _precision = PrecisionPolicy.Of(model.Configuration);
-        private readonly Tensor[] _results = new Tensor[arguments.Count];
+        private readonly Tensor[][] _results = new Tensor[arguments.Count][];
 
         protected DistributedModel Model => model;
 
         protected int Count => arguments.Count;
 
         /// <summary>What the last stage computed for each microbatch, on its rank.</summary>
-        public IReadOnlyList<Tensor> Results => model.Pipeline!.IsLast ? _results : [];
+        public IReadOnlyList<IReadOnlyList<Tensor>> Results => model.Pipeline!.IsLast ? _results : [];
 
-        public IReadOnlyList<Tensor> Inputs(int microbatch) => Cast(arguments.Inputs(microbatch), _precision?.Compute);
+        public IReadOnlyList<Tensor> Inputs(int microbatch) => Cast(arguments.InputsOf(microbatch), _precision?.Compute);
 
         public Tensor? End(int microbatch, IReadOnlyList<Tensor> outputs)
         {
-            var value = Compute(microbatch, Cast(outputs, _precision?.Output), arguments.Labels(microbatch));
+            var (returned, root) = Compute(microbatch, Cast(outputs, _precision?.Output), arguments.LabelsOf(microbatch));
 
-            // A clone, because the value may be a view of memory that the pipeline uses again.
-            _results[microbatch] = value.detach().clone().MoveToOuterDisposeScope();
-            return Root(microbatch, value);
+            // Clones, because what is returned may be views of memory that the pipeline uses again.
+            _results[microbatch] = [.. returned.Select(tensor => tensor.detach().clone().MoveToOuterDisposeScope())];
+            return root;
         }
 
         public abstract void BeforeGradients(bool isLast);
 
         public abstract void AfterGradients(bool isLast);
 
-        protected abstract Tensor Compute(int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels);
-
-        protected abstract Tensor? Root(int microbatch, Tensor value);
+        /// <summary>What to return of a microbatch, and where backward begins; null where there is none.</summary>
+        protected abstract (IReadOnlyList<Tensor> Returned, Tensor? Root) Compute(
+            int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels);
 
         private static IReadOnlyList<Tensor> Cast(IReadOnlyList<Tensor> tensors, ScalarType? type) =>
             type is { } to ? [.. tensors.Select(tensor => (Tensor)ModuleCasts.Cast(tensor, to)!)] : tensors;
     }
 
     private sealed class EvaluationStep(
-        DistributedModel model, PipelineArguments arguments, Func<IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, Tensor> output)
+        DistributedModel model, StepArguments arguments, Func<int, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> output)
         : PipelineStep(model, arguments)
     {
         public override void BeforeGradients(bool isLast)
@@ -100,14 +102,13 @@ public abstract partial class DistributedModel
         {
         }
 
-        protected override Tensor Compute(int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels) => output(outputs, labels);
-
-        protected override Tensor? Root(int microbatch, Tensor value) => null;
+        protected override (IReadOnlyList<Tensor> Returned, Tensor? Root) Compute(
+            int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels) => (output(microbatch, outputs, labels), null);
     }
 
     private sealed class TrainingStep(
-        DistributedModel model, PipelineArguments arguments, Func<IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, Tensor> loss, LossFactors factors,
-        MicrobatchWeights? weights) : PipelineStep(model, arguments)
+        DistributedModel model, StepArguments arguments, Func<int, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>, MicrobatchResult> compute,
+        LossFactors factors) : PipelineStep(model, arguments)
     {
         private readonly double _lossScale = model.LossScaler?.Scale ?? 1;
         private readonly IReadOnlyList<TiedCopy> _ties = model.Pipeline!.Ties;
@@ -130,6 +131,7 @@ public abstract partial class DistributedModel
                 return;
             Model._engine.Arm(last: true, _lossScale);
             Model._engine.Finish(last: true);
+            Model.AverageOverTensorRanks();
         }
 
         public override void BeforeGradients(bool isLast) => Model._engine.Arm(IsLast(isLast), _lossScale);
@@ -140,20 +142,18 @@ public abstract partial class DistributedModel
             foreach (var tie in _ties)
                 tie.TakeShare();
             Model._engine.Finish(IsLast(isLast));
+            if (IsLast(isLast))
+                Model.AverageOverTensorRanks();
         }
 
-        protected override Tensor Compute(int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels)
+        protected override (IReadOnlyList<Tensor> Returned, Tensor? Root) Compute(
+            int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> labels)
         {
-            var value = WeightedLoss.Compute(outputs, labels, loss, weights?.Shares[microbatch]);
-            RequireLoss(value);
-            return value;
-        }
-
-        protected override Tensor Root(int microbatch, Tensor value)
-        {
-            var scaled = factors.Scale(value, microbatch);
+            var result = compute(microbatch, outputs, labels);
+            RequireLoss(result.Loss);
+            var scaled = factors.Scale(result.Loss, microbatch);
             using Scalar scale = _lossScale;
-            return _lossScale == 1 ? scaled : scaled.to_type(ScalarType.Float32) * scale;
+            return (result.Tensors, _lossScale == 1 ? scaled : scaled.to_type(ScalarType.Float32) * scale);
         }
 
         /// <summary>Gradients of tied parameters are complete only when the ranks have exchanged them, so until then none are averaged.</summary>

@@ -56,6 +56,6 @@ public abstract partial class DistributedModel
     {
         _replicas.BroadcastBuffers();
         if (HasOwnSamples)
-            new ReplicaSynchronizer(Root, _tensorRanks).BroadcastBuffers();
+            new ReplicaSynchronizer(Pipeline?.Model.Held ?? Root, _tensorRanks).BroadcastBuffers();
     }
 }

@@ -2,11 +2,10 @@ using ShardSharp.Communication;
 using ShardSharp.DataParallel;
 using ShardSharp.DataParallel.Sharding;
 using ShardSharp.Diagnostics;
-using ShardSharp.Pipeline.Runtime;
+using ShardSharp.Pipeline;
 using ShardSharp.Planning;
 using ShardSharp.Precision;
-using ShardSharp.TensorParallel;
-using ShardSharp.TensorParallel.Layers;
+using ShardSharp.Steps;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -29,12 +28,11 @@ public abstract partial class DistributedModel : IDisposable
     private int _holds;
 
     private protected DistributedModel(
-        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor,
-        PipelinedModel? pipeline)
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, ModelDivision division)
     {
-        (Root, Configuration, Pipeline) = (module, configuration, pipeline);
-        (TensorParallelism, Layouts, _tensorRanks) = (tensor, tensor?.Layouts ?? DistributedModules.LayoutsOf(module), groups.Tensor);
-        var held = pipeline?.Model.Held ?? module;
+        (Root, Configuration, Pipeline) = (module, configuration, division.Pipeline);
+        (TensorParallelism, Layouts, _tensorRanks) = (division.Tensor, division.Layouts, groups.Tensor);
+        var held = Pipeline?.Model.Held ?? module;
         _replicas = new ReplicaSynchronizer(held, groups.ReducedData);
         _replicas.BroadcastParameters();
         _replicas.BroadcastBuffers();
@@ -47,7 +45,7 @@ public abstract partial class DistributedModel : IDisposable
             : new GradientReducer(
                 held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
                 _recomputation);
-        tensor?.Activate();
+        TensorParallelism?.Activate();
         _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 
@@ -154,6 +152,9 @@ public abstract partial class DistributedModel : IDisposable
     /// <summary>Ranks that hold the same parameters and see different samples.</summary>
     private protected ProcessGroup Replicas => _engine.Group;
 
+    /// <summary>All ranks of the session.</summary>
+    internal ProcessGroup AllRanks => Groups.World;
+
     internal bool ReducesOver(ProcessGroup group) => ReferenceEquals(_engine.Group, group);
 
     internal void RequireSuitable(optim.Optimizer optimizer)
@@ -171,8 +172,12 @@ public abstract partial class DistributedModel : IDisposable
     internal void Update(Action update) => _engine.Update(update);
 
     /// <summary>Runs forward and backward for every microbatch, and averages the gradients if it is time to.</summary>
-    private protected StepOutput RunStep(
-        Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> loss, MicrobatchWeights? weights = null)
+    /// <param name="batch">The batch.</param>
+    /// <param name="compute">Computes a microbatch from its number and its tensors.</param>
+    /// <param name="weights">What each counts; null where all count the same.</param>
+    /// <returns>What was computed of each microbatch, without a graph.</returns>
+    private protected IReadOnlyList<Tensor[]> RunStep(
+        Microbatches batch, Func<int, IReadOnlyList<Tensor>, MicrobatchResult> compute, MicrobatchWeights? weights = null)
     {
         var synchronizes = Synchronizes();
 
@@ -180,14 +185,14 @@ public abstract partial class DistributedModel : IDisposable
         using var scaling = new LossFactors(batch.Count, Configuration, weights);
         var lossScale = LossScaler?.Scale ?? 1;
         using Scalar scale = lossScale;
-        var outputs = new List<Tensor>(batch.Count);
+        var outputs = new List<Tensor[]>(batch.Count);
         _activations.BeginStep();
         StepMemory.BeginStep();
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
             using var memory = StepMemory.BeginMicrobatch();
-            var value = RunLoss(batch, i, loss);
+            var (returned, value) = RunLoss(batch, i, compute);
             memory.ForwardEnded();
             var scaled = scaling.Scale(value, i);
             var last = synchronizes && i == batch.Count - 1;
@@ -199,18 +204,19 @@ public abstract partial class DistributedModel : IDisposable
             _engine.Finish(last);
             if (last)
                 AverageOverTensorRanks();
-            outputs.Add(value.detach().MoveToOuterDisposeScope());
+            outputs.Add([.. returned.Select(tensor => tensor.MoveToOuterDisposeScope())]);
         }
 
         StepMemory.EndStep();
         _activations.EndStep(batch.Count);
-        return EndStep(synchronizes, outputs, weights);
+        EndStep(synchronizes);
+        return outputs;
     }
 
     /// <summary>Whether the step that begins is followed by one of the optimizer, so that gradients are averaged.</summary>
     private bool Synchronizes() => _holds == 0 && ++_accumulated % Configuration.BackwardPassesPerStep == 0;
 
-    private StepOutput EndStep(bool synchronizes, IReadOnlyList<Tensor> outputs, MicrobatchWeights? weights)
+    private void EndStep(bool synchronizes)
     {
         HasOwnGradients = !synchronizes;
 
@@ -219,30 +225,33 @@ public abstract partial class DistributedModel : IDisposable
             BroadcastBuffers();
 
         StepEnded?.Invoke();
-        return new StepOutput(outputs, weights?.Shares);
     }
 
     /// <summary>Runs forward for every microbatch, without recording a graph.</summary>
-    private protected StepOutput RunForward(Microbatches batch, Func<IReadOnlyList<Tensor>, Tensor> output)
+    private protected IReadOnlyList<Tensor[]> RunForward(Microbatches batch, Func<int, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> output)
     {
         using var _ = no_grad();
-        var outputs = new List<Tensor>(batch.Count);
+        var outputs = new List<Tensor[]>(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             using var scope = NewDisposeScope();
-            outputs.Add(Explained(() => output(batch.Slice(i))).MoveToOuterDisposeScope());
+            var returned = Explained(() => output(i, batch.Slice(i)));
+
+            // What the program returned may be a tensor that it goes on using.
+            outputs.Add([.. returned.Select(tensor => tensor.detach().MoveToOuterDisposeScope())]);
         }
 
-        return new StepOutput(outputs);
+        return outputs;
     }
 
-    private Tensor RunLoss(Microbatches batch, int index, Func<IReadOnlyList<Tensor>, Tensor> loss)
+    private (Tensor[] Returned, Tensor Loss) RunLoss(
+        Microbatches batch, int index, Func<int, IReadOnlyList<Tensor>, MicrobatchResult> compute)
     {
         // What forward computed and autograd did not keep goes before backward, which is when memory peaks.
         using var scope = NewDisposeScope();
-        var value = Explained(() => loss(batch.Slice(index))).MoveToOuterDisposeScope();
-        RequireLoss(value);
-        return value;
+        var result = Explained(() => compute(index, batch.Slice(index)));
+        RequireLoss(result.Loss);
+        return ([.. result.Detached().Select(tensor => tensor.MoveToOuterDisposeScope())], result.Loss.MoveToOuterDisposeScope());
     }
 
     private T Explained<T>(Func<T> compute)

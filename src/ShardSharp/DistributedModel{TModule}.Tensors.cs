@@ -1,6 +1,5 @@
-using ShardSharp.DataParallel;
 using ShardSharp.Modules;
-using ShardSharp.Pipeline.Tracing;
+using ShardSharp.Steps;
 using static TorchSharp.torch;
 
 namespace ShardSharp;
@@ -8,6 +7,9 @@ namespace ShardSharp;
 /// <content>Steps of models that take and return any number of tensors, on one rank and in a pipeline.</content>
 public sealed partial class DistributedModel<TModule>
 {
+    /// <summary>What names of labels begin with.</summary>
+    private const string Labels = "labels";
+
     /// <summary>Forward, loss and backward of one batch for a model that takes and returns any number of tensors, on any layout of ranks.</summary>
     /// <remarks>In a pipeline every rank calls it with the same batch; the loss is computed with the last stage, and all ranks get its value.</remarks>
     /// <param name="inputs">This rank's samples, batch first: what the model is called with, in the order of its arguments.</param>
@@ -23,15 +25,16 @@ public sealed partial class DistributedModel<TModule>
     {
         ArgumentNullException.ThrowIfNull(loss);
         var arguments = Arguments(inputs, labels, options);
-        var weights = Weights(arguments, options?.Weight);
-        if (Pipeline is not null)
-            return RunPipelineStep(arguments, loss, weights);
-        var microbatch = 0;
-        return RunStep(
-            arguments.Batch,
-            tensors => WeightedLoss.Compute(
-                CallModule([.. tensors.Take(inputs.Count)]), [.. tensors.Skip(inputs.Count)], loss, weights?.Shares[microbatch++]),
-            weights);
+        var weights = Weights(arguments, options);
+        var results = Pipeline is not null
+            ? RunPipelineStep(arguments, Compute, weights)
+            : RunStep(
+                arguments.Microbatches,
+                (microbatch, tensors) => Compute(microbatch, CallModule(arguments.InputsIn(tensors)), arguments.LabelsIn(tensors)), weights);
+        return StepOutput.Of(results, weights?.Shares);
+
+        MicrobatchResult Compute(int microbatch, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> ofMicrobatch) => MicrobatchResult.Of(
+            weights?.Shares[microbatch] == 0 ? WeightedLoss.Nothing(outputs) : loss(outputs, ofMicrobatch));
     }
 
     /// <summary>Forward of one batch in evaluation, for a model that takes and returns any number of tensors, on any layout of ranks.</summary>
@@ -51,53 +54,56 @@ public sealed partial class DistributedModel<TModule>
     {
         ArgumentNullException.ThrowIfNull(output);
         var arguments = Arguments(inputs, labels, options);
-        return Pipeline is not null
-            ? RunPipelineForward(arguments, output)
-            : RunForward(arguments.Batch, tensors => output(CallModule([.. tensors.Take(inputs.Count)]), [.. tensors.Skip(inputs.Count)]));
+        return StepOutput.Of(Pipeline is not null
+            ? RunPipelineForward(arguments, (_, outputs, ofMicrobatch) => [output(outputs, ofMicrobatch)])
+            : RunForward(arguments.Microbatches, (_, tensors) => [output(CallModule(arguments.InputsIn(tensors)), arguments.LabelsIn(tensors))]));
     }
 
-    private PipelineArguments Arguments(IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> labels, StepOptions? options)
+    private StepArguments Arguments(IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> labels, StepOptions? options)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(labels);
+        var names = ModuleTree.IsCalled(Root) ? new ModuleCall(Root).Names : [];
+        return Arguments(
+            new StructuredTensors(inputs.Select((tensor, i) => (i < names.Count ? names[i] : $"inputs.{i}", (object?)tensor))),
+            new StructuredTensors(labels.Select((tensor, i) => ($"{Labels}.{i}", (object?)tensor))), options);
+    }
+
+    private StepArguments Arguments(StructuredTensors inputs, StructuredTensors labels, StepOptions? options)
+    {
         var count = options?.Microbatches ?? Configuration.Microbatches;
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count, nameof(options));
-        return new PipelineArguments(
-            new Microbatches([.. inputs, .. labels], count, options is null ? null : options.DimensionOf), inputs.Count);
+        return new StepArguments(inputs, labels, new Microbatches(
+            [.. inputs.Tensors, .. labels.Tensors], count, options?.DimensionsOf([.. inputs.Names, .. labels.Names]), options?.Uneven ?? false));
     }
 
-    private MicrobatchWeights? Weights(PipelineArguments arguments, Func<IReadOnlyList<Tensor>, double>? weight)
+    private MicrobatchWeights? Weights(StepArguments arguments, StepOptions? options)
     {
-        if (weight is null)
+        if (options is null or { Weight: null, Uneven: false })
             return null;
         if (!Configuration.AverageGradientsAcrossMicrobatches)
-            throw new ArgumentException("Weights are for a mean over microbatches; set average_grads_across_microbatches to true.", nameof(weight));
+        {
+            throw new ArgumentException(
+                "Weights, and uneven microbatches, are for a mean over microbatches; set average_grads_across_microbatches to true.", nameof(options));
+        }
+
         using var scope = NewDisposeScope();
-        return new MicrobatchWeights(
-            [.. Enumerable.Range(0, arguments.Count).Select(microbatch => weight(arguments.Labels(microbatch)))], Replicas);
+        var weights = options.Weight is { } weight
+            ? Enumerable.Range(0, arguments.Count).Select(microbatch => weight(arguments.LabelsOf(microbatch)))
+            : arguments.Microbatches.Sizes;
+        return new MicrobatchWeights([.. weights], Groups.Data);
     }
 
-    private Tensor[] CallModule(Tensor[] inputs)
+    private List<Tensor> CallModule(IReadOnlyList<Tensor> inputs)
     {
         var call = new ModuleCall(Root);
-        if (call.Takes.Count != inputs.Length)
-            throw new ArgumentException($"{typeof(TModule).Name} is called with {call.Takes.Count} arguments; {inputs.Length} inputs were given.");
-        return [.. TensorsOf(call.Invoke([.. inputs]))];
+        return TensorsOf(call.Invoke(call.Arguments(inputs)));
     }
 
     /// <summary>The tensors of what a module returned, in the order in which a pipeline passes them.</summary>
     private static List<Tensor> TensorsOf(object? returned)
     {
-        var tensors = new List<Tensor>();
-        var isKnown = true;
-        TensorParts.Replace(
-            returned,
-            tensor =>
-            {
-                tensors.Add(tensor);
-                return tensor;
-            },
-            ref isKnown);
+        var tensors = TensorParts.Of(returned, out var isKnown);
         return isKnown ? tensors : throw new NotSupportedException(
             $"{typeof(TModule).Name} returns a {returned!.GetType().Name}, whose tensors are not known. Let it return a tensor, a tuple, an array or a "
             + "list of tensors, or call it in the loss function of another overload.");

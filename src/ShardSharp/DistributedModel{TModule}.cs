@@ -1,6 +1,5 @@
-using ShardSharp.DataParallel;
-using ShardSharp.Pipeline.Runtime;
-using ShardSharp.TensorParallel;
+using ShardSharp.Pipeline;
+using ShardSharp.Steps;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
@@ -12,9 +11,8 @@ public sealed partial class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
     internal DistributedModel(
-        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, TensorParallelModule? tensor,
-        PipelinedModel? pipeline)
-        : base(module, configuration, groups, isUnit, tensor, pipeline) => Module = module;
+        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, ModelDivision division)
+        : base(module, configuration, groups, isUnit, division) => Module = module;
 
     /// <summary>
     /// The model as its author wrote it, for evaluation, generation and inspection. In a pipeline the parameters of other ranks' stages are empty.
@@ -45,7 +43,8 @@ public sealed partial class DistributedModel<TModule> : DistributedModel
     {
         ArgumentNullException.ThrowIfNull(loss);
         RequireNoPipeline(nameof(Step));
-        return RunStep(new Microbatches(batch, Configuration.Microbatches), tensors => loss(Module, tensors));
+        return StepOutput.Of(RunStep(
+            new Microbatches(batch, Configuration.Microbatches), (_, tensors) => MicrobatchResult.Of(loss(Module, tensors))));
     }
 
     /// <summary>Forward and loss of one batch in evaluation: no graph is recorded, and no gradient changes.</summary>
@@ -68,7 +67,7 @@ public sealed partial class DistributedModel<TModule> : DistributedModel
     {
         ArgumentNullException.ThrowIfNull(output);
         RequireNoPipeline(nameof(Forward));
-        return RunForward(new Microbatches(batch, Configuration.Microbatches), tensors => output(Module, tensors));
+        return StepOutput.Of(RunForward(new Microbatches(batch, Configuration.Microbatches), (_, tensors) => [output(Module, tensors)]));
     }
 
     private nn.Module<Tensor, Tensor> TensorModule() => Root as nn.Module<Tensor, Tensor> ?? throw new InvalidOperationException(

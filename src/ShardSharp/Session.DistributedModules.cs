@@ -19,7 +19,7 @@ public sealed partial class Session
     public TensorParallelRegistry TensorParallelRegistry { get; } = new();
 
     /// <summary>
-    /// Turns tensor parallelism on or off for a module: <see cref="DistributedModel{TModule}"/> replaces the outermost registered modules below it,
+    /// Turns tensor parallelism on or off for a module: <c>session.DistributedModel</c> replaces the outermost registered modules below it,
     /// or itself. Within <c>create</c> of it.
     /// </summary>
     /// <param name="module">The module; what is set for a module below it goes before.</param>
@@ -34,7 +34,7 @@ public sealed partial class Session
     /// <typeparam name="TModule">The module's type.</typeparam>
     /// <param name="create">Creates it.</param>
     /// <param name="enabled">Whether to replace.</param>
-    /// <returns>The module, which is replaced by <see cref="DistributedModel{TModule}"/>.</returns>
+    /// <returns>The module, which is replaced by <c>session.DistributedModel</c>.</returns>
     public TModule TensorParallelism<TModule>(Func<TModule> create, bool enabled = true)
         where TModule : nn.Module
     {
@@ -53,7 +53,7 @@ public sealed partial class Session
             lock (_construction)
             {
                 manual_seed(Configuration.Seed);
-                _tensorParallel.Replace(root, TensorParallelRegistry, TensorRanks);
+                _tensorParallel.Replace(root, TensorParallelRegistry, TensorRanks, MoveStage);
             }
 
             if (Device.type != DeviceType.CPU)

@@ -101,6 +101,13 @@ public sealed partial class Session
             _stages.TryAdd(module, stage);
     }
 
+    /// <summary>What takes the place of a module is on its stage.</summary>
+    private void MoveStage(nn.Module module, nn.Module replacement)
+    {
+        if (_stages.TryGetValue(module, out var stage))
+            _stages.TryAdd(replacement, stage);
+    }
+
     private void RequireStage(int stage)
     {
         if (stage < 0 || stage >= Configuration.PipelineParallelDegree)

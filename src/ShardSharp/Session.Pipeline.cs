@@ -1,6 +1,6 @@
+using ShardSharp.Modules;
 using ShardSharp.Pipeline.Partitioning;
 using ShardSharp.Pipeline.Runtime;
-using ShardSharp.TensorParallel.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,22 +8,21 @@ namespace ShardSharp;
 
 public sealed partial class Session
 {
+    /// <summary>
+    /// Whether the model is being run to find the parts that a pipeline can cut it into, so that what its modules compute is for nobody (SMP:
+    /// <c>is_tracing</c>): for modules that count, print or write. Distributed modules communicate with nobody meanwhile.
+    /// </summary>
+    public bool IsTracing { get; private set; }
+
     /// <summary>Decides which part of a model is on which stage of the pipeline; null where there is no pipeline.</summary>
-    /// <param name="module">The model, whole, before anything puts hooks on it or divides its parameters.</param>
+    /// <param name="module">The model, before anything puts hooks on it or divides parameters by a plan.</param>
     /// <param name="example">What the model is called with; null if it lists its parts.</param>
-    private PipelineCut? Cut(nn.Module module, Func<IReadOnlyList<Tensor>>? example)
+    private PipelineCut? Cut(nn.Module module, Func<object>? example)
     {
         if (Configuration.PipelineParallelDegree == 1)
             return null;
         if (Device.type != DeviceType.CPU)
             throw new NotSupportedException("Pipeline parallelism runs on CPUs. Set pipeline_parallel_degree to 1 with backend = nccl.");
-        if (_tensorParallel.AreIn(module) || DistributedModules.AreIn(module))
-        {
-            throw new NotSupportedException(
-                $"A {module.GetType().Name} has distributed modules, which pipelines cannot cut yet. Let a plan divide its layers instead: ordinary modules "
-                + "with tensor_parallel_degree, or set pipeline_parallel_degree to 1.");
-        }
-
         if (example is null && ModelChains.List(module) is null)
         {
             throw new ArgumentException(
@@ -33,7 +32,28 @@ public sealed partial class Session
         }
 
         using var scope = NewDisposeScope();
-        return CutModel(module, example?.Invoke(), stages: StepSchedules.Placement(Configuration).Stages);
+
+        // Each rank runs its own part of distributed modules, the first one more often than the others.
+        using var rehearsal = Groups.Tensor.Rehearse();
+        IsTracing = true;
+        try
+        {
+            return CutInStages(module, example?.Invoke());
+        }
+        finally
+        {
+            IsTracing = false;
+        }
+    }
+
+    private PipelineCut CutInStages(nn.Module module, object? example)
+    {
+        var stages = StepSchedules.Placement(Configuration).Stages;
+        if (example is null or IReadOnlyList<Tensor>)
+            return CutModel(module, (IReadOnlyList<Tensor>?)example, stages: stages);
+        var call = new ModuleCall(module);
+        var arguments = new StructuredTensors(call.Names.Zip(call.Arguments(example)));
+        return CutModel(module, arguments.Tensors, ofMicrobatch => call.Invoke(arguments.Build(ofMicrobatch)), stages);
     }
 
     /// <summary>
@@ -44,7 +64,7 @@ public sealed partial class Session
     {
         if (cut is null)
             return null;
-        var stages = new CutModel(module, cut, StepSchedules.Placement(Configuration), Groups.Pipeline.Rank);
+        var stages = new CutModel(module, cut, StepSchedules.Placement(Configuration), Groups.Pipeline.Rank) { Sharers = Groups.Tensor };
         stages.ReleaseOthers();
         return new PipelinedModel(stages, Configuration, Groups.Pipeline);
     }

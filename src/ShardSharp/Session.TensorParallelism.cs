@@ -13,12 +13,6 @@ public sealed partial class Session
     private TensorParallelModule? TensorParallelize<TModule>(TModule module, Func<TModule, TensorParallelPlan>? plan)
         where TModule : nn.Module
     {
-        if (ReplaceModules(module))
-        {
-            return plan is null ? null : throw new TensorParallelException(
-                $"A {typeof(TModule).Name} has distributed modules, which are spread over ranks already. Leave its plan out.");
-        }
-
         if (Configuration.TensorParallelDegree == 1)
             return null;
         if (!Configuration.PrescaledBatch)

@@ -1,14 +1,15 @@
 using System.Runtime.CompilerServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
-using ShardSharp.Pipeline.Runtime;
+using ShardSharp.Pipeline;
 using ShardSharp.Precision;
 using ShardSharp.TensorParallel;
+using ShardSharp.TensorParallel.Layers;
 using ShardSharp.Topology;
 using TorchSharp;
 using TorchSharp.Modules;
-using CallSite = ShardSharp.Communication.CallSite;
 using static TorchSharp.torch;
+using CallSite = ShardSharp.Communication.CallSite;
 
 namespace ShardSharp;
 
@@ -101,22 +102,43 @@ public sealed partial class Session : IDisposable
         where TModule : nn.Module
     {
         ArgumentNullException.ThrowIfNull(create);
+        return Create(create, isUnit, plan, example);
+    }
+
+    /// <summary>The same for a model that takes tuples, records, dictionaries or lists of tensors.</summary>
+    /// <param name="create">As above.</param>
+    /// <param name="example">
+    /// Makes an example of what the module is called with: its argument, or a tuple of its arguments, of the size of a microbatch. In a pipeline the
+    /// module is run once with it to find its parts and what they cost; elsewhere it is not used.
+    /// </param>
+    /// <param name="isUnit">As above.</param>
+    /// <param name="plan">As above.</param>
+    /// <inheritdoc cref="DistributedModel{TModule}(Func{TModule}, Func{string, bool}, Func{TModule, TensorParallelPlan}, Func{IReadOnlyList{Tensor}})"/>
+    public DistributedModel<TModule> DistributedModel<TModule>(
+        Func<TModule> create, Func<object> example, Func<string, bool>? isUnit = null, Func<TModule, TensorParallelPlan>? plan = null)
+        where TModule : nn.Module
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        ArgumentNullException.ThrowIfNull(example);
+        return Create(create, isUnit, plan, example);
+    }
+
+    private DistributedModel<TModule> Create<TModule>(
+        Func<TModule> create, Func<string, bool>? isUnit, Func<TModule, TensorParallelPlan>? plan, Func<object>? example)
+        where TModule : nn.Module
+    {
         if (!Configuration.DelayedParameterInitialization)
         {
             var built = OnDevice(Build(create));
-            var stages = Cut(built, example);
-            var divided = TensorParallelize(built, plan);
-            return Distribute(built, isUnit, divided, TakeStages(built, stages));
+            return Distribute(built, isUnit, Divide(built, plan, example));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
-        var cut = Cut(module, example);
-        var tensor = TensorParallelize(module, plan);
-        var pipeline = TakeStages(module, cut);
+        var division = Divide(module, plan, example);
         if (!Configuration.HasUnits)
             delayed.MoveToMemory();
-        var model = Distribute(module, isUnit, tensor, pipeline);
+        var model = Distribute(module, isUnit, division);
         delayed.MoveToMemory();
         return model;
     }
@@ -175,11 +197,29 @@ public sealed partial class Session : IDisposable
         Console.WriteLine(line);
     }
 
-    private DistributedModel<TModule> Distribute<TModule>(
-        TModule module, Func<string, bool>? isUnit, TensorParallelModule? tensor, PipelinedModel? pipeline)
+    /// <summary>Divides a model over tensor-parallel ranks and into the stages of a pipeline.</summary>
+    private ModelDivision Divide<TModule>(TModule module, Func<TModule, TensorParallelPlan>? plan, Func<object>? example)
         where TModule : nn.Module
     {
-        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, tensor, pipeline)
+        var isDistributed = ReplaceModules(module);
+        if (isDistributed && plan is not null)
+        {
+            throw new TensorParallelException(
+                $"A {typeof(TModule).Name} has distributed modules, which are spread over ranks already. Leave its plan out.");
+        }
+
+        var cut = Cut(module, example);
+        var tensor = isDistributed ? null : TensorParallelize(module, plan);
+
+        // While the parameters of other stages are there.
+        var layouts = tensor?.Layouts ?? DistributedModules.LayoutsOf(module);
+        return new ModelDivision(tensor, layouts, TakeStages(module, cut));
+    }
+
+    private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, ModelDivision division)
+        where TModule : nn.Module
+    {
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, division)
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };

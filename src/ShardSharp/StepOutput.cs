@@ -10,6 +10,10 @@ public sealed class StepOutput : IDisposable
 
     internal StepOutput(IReadOnlyList<Tensor> outputs, IReadOnlyList<double>? shares = null) => (Outputs, _shares) = (outputs, shares);
 
+    /// <summary>Of microbatches of which one tensor is returned.</summary>
+    internal static StepOutput Of(IReadOnlyList<Tensor[]> results, IReadOnlyList<double>? shares = null) =>
+        new([.. results.Select(tensors => tensors[0])], shares);
+
     /// <summary>The output of each microbatch, in order.</summary>
     public IReadOnlyList<Tensor> Outputs { get; }
 

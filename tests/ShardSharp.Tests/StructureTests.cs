@@ -13,7 +13,7 @@ public sealed class StructureTests
     /// <summary>The folders of src/ShardSharp; each may use those before it. The front door is the files beside them.</summary>
     private static readonly string[] Layers =
     [
-        "Native", "Communication", "Topology", "Modules", "Activations", "Precision", "Optimizers", "DataParallel", "TensorParallel",
+        "Native", "Communication", "Topology", "Modules", "Activations", "Precision", "Optimizers", "DataParallel", "Steps", "TensorParallel",
         "Pipeline", "ContextParallel", "ExpertParallel", "Checkpoints", "Planning", "Diagnostics", "Launching", FrontDoor,
     ];
 

@@ -9,7 +9,7 @@ namespace ShardSharp.Checkpoints;
 /// What a rank has of an optimizer's state. A tensor of a parameter's state has an element for each of the parameter's, and so the same
 /// place in the undivided model.
 /// </summary>
-internal sealed class OptimizerTensors
+internal sealed partial class OptimizerTensors
 {
     private readonly OptimizerHelper _optimizer;
     private readonly string _prefix;
@@ -105,23 +105,20 @@ internal sealed class OptimizerTensors
 
     private static void Load(CheckpointReader reader, FieldInfo field, OptimizerSlot slot, string name, TensorPart part)
     {
+        if (Room(field, slot, part, reader.Find(name) is not null) is { } room)
+            reader.Read(name, part, room);
+    }
+
+    /// <summary>Where a tensor of a state is to be read to; null where there is none, as of momentum that no step has made yet.</summary>
+    private static Tensor? Room(FieldInfo field, OptimizerSlot slot, TensorPart part, bool isThere)
+    {
         var existing = (Tensor?)field.GetValue(slot.State);
-        if (reader.Find(name) is null)
-        {
-            // Momentum that no step has made yet, or a maximum that nobody asks for.
-            existing?.Dispose();
-            field.SetValue(slot.State, null);
-            return;
-        }
-
-        if (existing is null || existing.numel() != part.Count)
-        {
-            existing?.Dispose();
-            existing = zeros_like(slot.Parameter).detach().DetachFromDisposeScope();
-            field.SetValue(slot.State, existing);
-        }
-
-        reader.Read(name, part, existing);
+        if (isThere && existing is not null && existing.numel() == part.Count)
+            return existing;
+        existing?.Dispose();
+        var room = isThere ? zeros_like(slot.Parameter).detach().DetachFromDisposeScope() : null;
+        field.SetValue(slot.State, room);
+        return room;
     }
 
     private string NameOf(FieldInfo field, string parameter) => $"{_prefix}{field.Name}/{parameter}";

@@ -130,7 +130,9 @@ public abstract partial class ProcessGroup : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         ThrowDeferred();
-        if (call.Device is { } device)
+        if (_isRehearsing)
+            Pretend(call);
+        else if (call.Device is { } device)
             RunOnDevice(call, Devices.Open(device));
         else
             RunInTurn(call);
@@ -140,6 +142,16 @@ public abstract partial class ProcessGroup : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         ThrowDeferred();
+        if (_isRehearsing)
+        {
+            return _collectives.Enqueue(() =>
+            {
+                using (first)
+                using (second)
+                    Pretend(call);
+            });
+        }
+
         if (call.Device is { } device)
             return StartOnDevice(call, Devices.Open(device), first, second);
         return StartInTurn(call, () =>

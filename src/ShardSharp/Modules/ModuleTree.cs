@@ -1,3 +1,4 @@
+using System.Reflection;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -30,6 +31,10 @@ internal static class ModuleTree
 
     /// <summary>Elements of all parameters of a module.</summary>
     public static long ElementsOf(nn.Module module) => module.parameters().Sum(parameter => parameter.numel());
+
+    /// <summary>The name that the author gave a field, without what the compiler puts around that of a property.</summary>
+    public static string PlainName(FieldInfo field) =>
+        field.Name.StartsWith('<') ? field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)] : field.Name;
 
     private static bool IsA(nn.Module module, Type definition)
     {

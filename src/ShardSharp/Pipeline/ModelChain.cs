@@ -1,3 +1,4 @@
+using ShardSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Pipeline;
@@ -6,6 +7,9 @@ namespace ShardSharp.Pipeline;
 /// <param name="Parts">The parts, in the order in which forward runs them.</param>
 internal sealed record ModelChain(IReadOnlyList<ChainPart> Parts)
 {
+    /// <summary>How the arguments that the model was traced with were put together; null if it was not traced.</summary>
+    public IReadOnlyList<TensorStructure>? Takes { get; init; }
+
     /// <summary>Makes what the model returns, such as a tuple, of what the last part returns.</summary>
     public Func<IReadOnlyList<Tensor>, object?> Output { get; init; } = tensors => tensors is [var one] ? one : tensors;
 }

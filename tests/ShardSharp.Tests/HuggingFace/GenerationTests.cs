@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using ShardSharp.HuggingFace;
+using ShardSharp.Testing;
+using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.HuggingFace;
@@ -68,6 +70,34 @@ public sealed class GenerationTests
         Assert.Throws<ArgumentException>(() => decoder.Generate([]));
         var random = Assert.Throws<ArgumentException>(() => decoder.Generate([1], new GenerationOptions { Temperature = 1 }));
         Assert.Contains("Generator", random.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>The stages of a pipeline get one token more each time, and every rank gets the next.</summary>
+    [Theory]
+    [InlineData("llama", PipelineScheduleKind.Interleaved)]
+    [InlineData("gpt2", PipelineScheduleKind.ZeroBubbleV)]
+    public void Stages_generate_the_same_tokens(string name, PipelineScheduleKind kind)
+    {
+        var prompt = Expected[name]!["prompt"].Deserialize<int[]>()!;
+        var expected = Expected[name]!["tokens"].Deserialize<int[]>()!;
+        RankHarness.RunSessions(
+            2,
+            session =>
+            {
+                using var outer = NewDisposeScope();
+                using var model = session.DistributedModel(() => HuggingFaceModel.Load(ReferenceModels.PathOf(name)));
+                model.Evaluate();
+                var tokens = tensor(prompt.Select(token => (long)token).ToArray()).unsqueeze(0);
+                while (tokens.shape[1] < expected.Length)
+                {
+                    var next = model.Forward(
+                        [tokens], [], (outputs, _) => outputs[0][TensorIndex.Colon, ^1].argmax(-1), new StepOptions { Microbatches = 1 }).Concat();
+                    tokens = cat([tokens, next.unsqueeze(1)], 1);
+                }
+
+                Assert.Equal(expected, tokens[0].data<long>().Select(token => (int)token));
+            },
+            new ParallelConfiguration { PipelineParallelDegree = 2, Pipeline = kind, Microbatches = 4, SplitTiedParameters = true });
     }
 
     private static IReadOnlyList<int> Draw(LanguageModel model, ulong seed, int? topK)

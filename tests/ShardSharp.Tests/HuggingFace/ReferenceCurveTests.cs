@@ -62,6 +62,21 @@ public sealed class ReferenceCurveTests
             });
     }
 
+    /// <summary>PP2 x TP2 x DP2.</summary>
+    [Theory]
+    [InlineData("gpt2", PipelineScheduleKind.ZeroBubbleH1)]
+    [InlineData("llama", PipelineScheduleKind.Interleaved)]
+    public void Copies_of_stages_of_divided_layers_train_as_transformers_does(string model, PipelineScheduleKind kind)
+    {
+        var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
+        RankHarness.RunSessions(
+            8, session => curve.Run(session),
+            new ParallelConfiguration
+            {
+                PipelineParallelDegree = 2, TensorParallelDegree = 2, PrescaledBatch = true, Pipeline = kind, Microbatches = 2, SplitTiedParameters = true,
+            });
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -44,7 +44,7 @@ internal static class ModelChains
         void Call(IReadOnlyList<Tensor> tensors)
         {
             var call = new ModuleCall(model);
-            call.Invoke([.. tensors.Take(call.Takes.Count)]);
+            call.Invoke(call.Arguments(tensors.Take(call.Takes.Count).ToArray()));
         }
     }
 

@@ -1,3 +1,4 @@
+using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
 using ShardSharp.Pipeline.Partitioning;
@@ -11,6 +12,7 @@ namespace ShardSharp.Pipeline.Runtime;
 internal sealed class CutModel
 {
     private readonly IReadOnlyList<ChainPart>[] _stages;
+    private readonly ModelChain _chain;
 
     /// <param name="root">The model.</param>
     /// <param name="cut">Its parts, and which stage each is on.</param>
@@ -18,7 +20,7 @@ internal sealed class CutModel
     /// <param name="rank">This rank of the pipeline.</param>
     public CutModel(nn.Module root, PipelineCut cut, StagePlacement placement, int rank)
     {
-        (Root, Placement, Rank) = (root, placement, rank);
+        (Root, Placement, Rank, _chain) = (root, placement, rank, cut.Chain);
         _stages = [.. Enumerable.Range(0, placement.Stages).Select(cut.PartsOf)];
         var mine = placement.StagesOf(rank).SelectMany(stage => _stages[stage]).ToArray();
         Held = PartialModule.Select(root, mine.SelectMany(part => part.Modules), mine.SelectMany(part => part.Holders));
@@ -35,6 +37,9 @@ internal sealed class CutModel
 
     /// <summary>What this rank's stages hold of the model.</summary>
     public PartialModule Held { get; }
+
+    /// <summary>The ranks that share this rank's stages, and communicate when these compute; null where it has all of them.</summary>
+    public ProcessGroup? Sharers { get; init; }
 
     /// <summary>The last stage.</summary>
     public int Last => Placement.Stages - 1;
@@ -73,6 +78,24 @@ internal sealed class CutModel
         foreach (var part in _stages[stage])
             passed = part.Run(passed, microbatch);
         return passed;
+    }
+
+    /// <summary>What the model returns, such as a record, of the tensors that its last stage gives.</summary>
+    public object? OutputOf(IReadOnlyList<Tensor> tensors) => _chain.Output(tensors);
+
+    /// <summary>Refuses arguments that are put together in another way than those that the model was traced with.</summary>
+    public void RequireInputs(StructuredTensors inputs)
+    {
+        var traced = _chain.Takes ?? inputs.Structures;
+        for (var i = 0; i < traced.Count; i++)
+        {
+            if (traced[i].DifferenceTo(inputs.Structures[i]) is { } difference)
+            {
+                throw new ArgumentException(
+                    $"Argument {i} of the model differs from that of the example which it was cut with: {difference}. Stages get the tensors alone; give "
+                    + "session.DistributedModel an example like the batches, and put what changes into tensors.", nameof(inputs));
+            }
+        }
     }
 
     /// <summary>Lets go of the parameters and buffers that only other ranks' stages use: they stay in the modules, and are empty.</summary>

@@ -32,7 +32,7 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
         foreach (var stage in schedule.Actions[group.Rank].Where(action => action.Kind == PipelineActionKind.WeightBackward).Select(action => action.Stage))
         {
             if (!_splits.ContainsKey(stage))
-                _splits[stage] = new WeightSplit(model.ModulesOf(stage), [.. model.ParametersOf(stage)]);
+                _splits[stage] = new WeightSplit(model.ModulesOf(stage), [.. model.ParametersOf(stage)], model.Sharers);
         }
 
         var messages = new PipelineMessages(schedule, group, _buffers);

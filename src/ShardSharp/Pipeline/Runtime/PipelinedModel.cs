@@ -60,19 +60,27 @@ internal sealed class PipelinedModel : IDisposable
     }
 
     /// <summary>Gives all ranks the tensors that the rank with the last stage has: a few numbers, not activations.</summary>
-    /// <param name="results">The tensors, on the rank with the last stage; ignored elsewhere.</param>
-    public IReadOnlyList<Tensor> Share(IReadOnlyList<Tensor> results)
+    /// <param name="results">The tensors of each microbatch, on the rank with the last stage; ignored elsewhere.</param>
+    /// <param name="microbatches">Number of microbatches, each of which has as many tensors.</param>
+    public IReadOnlyList<Tensor[]> Share(IReadOnlyList<IReadOnlyList<Tensor>> results, int microbatches)
     {
         var since = Stopwatch.GetTimestamp();
         var root = Model.Placement.RankOf(Model.Last);
-        var header = _group.BroadcastObject(TensorListHeader.Of(results), root);
+        if (results.Any(tensors => tensors.Count != results[0].Count))
+            throw new InvalidOperationException("The step returned more tensors for one microbatch than for another; return as many for each.");
+        Tensor[] all = [.. results.SelectMany(tensors => tensors)];
+        var header = _group.BroadcastObject(TensorListHeader.Of(all), root);
         if (!IsLast)
-            results = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, dtype: tensor.Value.Type))];
-        foreach (var ofType in results.GroupBy(result => result.dtype))
+            all = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, dtype: tensor.Value.Type))];
+        foreach (var ofType in all.GroupBy(result => result.dtype))
             _group.Broadcast(ofType.ToArray(), root);
         _shared = Stopwatch.GetElapsedTime(since);
-        return results;
+        return all.Length == 0 ? [.. Enumerable.Repeat(all, microbatches)] : [.. all.Chunk(all.Length / microbatches)];
     }
+
+    /// <summary>Gives all ranks an object of the rank with the last stage.</summary>
+    /// <param name="value">The object there; ignored elsewhere.</param>
+    public T Share<T>(T value) => _group.BroadcastObject(value, Model.Placement.RankOf(Model.Last));
 
     /// <summary>On how many ranks of the pipeline a parameter is.</summary>
     public int HoldersOf(string name) => Ties.FirstOrDefault(tie => tie.Name == name)?.Holders ?? 1;

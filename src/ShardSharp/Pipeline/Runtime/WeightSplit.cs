@@ -1,3 +1,4 @@
+using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
 using TorchSharp.Modules;
@@ -19,14 +20,16 @@ internal sealed class WeightSplit : IDisposable
 
     private readonly List<nn.Module<Tensor, Tensor>.HookRemover> _hooks = [];
     private readonly IReadOnlyList<Parameter> _parameters;
+    private readonly ProcessGroup? _ranks;
     private readonly HashSet<Parameter> _apart = new(ReferenceEqualityComparer.Instance);
     private List<CapturedCall>? _captured;
 
     /// <param name="modules">The modules of the stage.</param>
     /// <param name="parameters">The parameters of the stage.</param>
-    public WeightSplit(IEnumerable<nn.Module> modules, IReadOnlyList<Parameter> parameters)
+    /// <param name="ranks">Ranks that share the stage, and communicate in backward: they must divide it alike. Null where this rank has all of it.</param>
+    public WeightSplit(IEnumerable<nn.Module> modules, IReadOnlyList<Parameter> parameters, ProcessGroup? ranks = null)
     {
-        _parameters = parameters;
+        (_parameters, _ranks) = (parameters, ranks);
         var all = modules.SelectMany(module => ModuleTree.Walk(module)).Select(named => named.Module).Distinct<nn.Module>(ReferenceEqualityComparer.Instance);
         foreach (var module in all.OfType<nn.Module<Tensor, Tensor>>())
         {
@@ -110,6 +113,16 @@ internal sealed class WeightSplit : IDisposable
         return output;
     }
 
+    /// <summary>Takes the other way for the parameters for which any of the ranks has to.</summary>
+    private void Agree()
+    {
+        if (_ranks is null || _ranks.Size == 1)
+            return;
+        var apart = _parameters.Select(parameter => _apart.Contains(parameter) ? 1.0 : 0).ToArray();
+        _ranks.AllReduce(apart.AsSpan(), ReduceOperation.Min);
+        _apart.ExceptWith(_parameters.Where((_, i) => apart[i] == 0));
+    }
+
     private void Verify(CapturedCall[] calls, Parameter[] trained, IList<Tensor> ends, IList<Tensor>? gradients)
     {
         IsVerified = true;
@@ -134,6 +147,8 @@ internal sealed class WeightSplit : IDisposable
                 && pair.Second is { IsInvalid: false } && expected.eq(pair.Second).all().item<bool>()))
                 _apart.UnionWith(call.Parameters);
         }
+
+        Agree();
 
         IList<Tensor> Gradients()
         {

@@ -28,8 +28,13 @@ internal sealed class ChainBuilder
         }
 
         var parts = Parts(groups, root.Outputs);
-        return (new ModelChain(builder.WithTheRest(parts)) { Output = tensors => root.Returns!.Build(tensors) }, builder._breaks);
+        return (new ModelChain(builder.WithTheRest(parts)) { Takes = root.Takes, Output = tensors => OutputOf(root, tensors) }, builder._breaks);
     }
+
+    private static object? OutputOf(TracedCall root, IReadOnlyList<Tensor> tensors) => root.Returns!.Beside is null
+        ? root.Returns.Build(tensors)
+        : throw new NotSupportedException(
+            $"The model returns {root.Returns.Beside} beside tensors, which may differ from batch to batch: a pipeline passes tensors alone. Put it into a tensor.");
 
     private void Expand(TracedCall call)
     {

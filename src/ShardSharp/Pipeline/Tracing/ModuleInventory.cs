@@ -72,7 +72,7 @@ internal sealed class ModuleInventory
             {
                 if (field.FieldType.IsPrimitive || field.FieldType == typeof(string))
                     continue;
-                var (name, value) = (Plain(field.Name), field.GetValue(module));
+                var (name, value) = (ModuleTree.PlainName(field), field.GetValue(module));
                 if (value is nn.Module held)
                     yield return (name, held);
                 else if (value is IList list)
@@ -86,7 +86,4 @@ internal sealed class ModuleInventory
             }
         }
     }
-
-    /// <summary>The name that the author gave, without what the compiler puts around it.</summary>
-    private static string Plain(string field) => field.StartsWith('<') ? field[1..field.IndexOf('>', StringComparison.Ordinal)] : field;
 }

@@ -1,3 +1,4 @@
+using ShardSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Pipeline.Tracing;

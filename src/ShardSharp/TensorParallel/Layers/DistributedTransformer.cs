@@ -14,6 +14,9 @@ public sealed class DistributedTransformer : nn.Module<Tensor, Tensor?, Tensor?,
     [ComponentName(Name = "seq_layers")]
     private readonly ModuleList<DistributedTransformerLayer> _layers;
 
+    [ComponentName(Name = "exit")]
+    private readonly StreamExit? _exit;
+
     /// <summary>Creates the part of this rank, with its slices of the parameters that one rank has after the same seed.</summary>
     /// <param name="options">Sizes and kinds.</param>
     /// <param name="ranks">The ranks that share it.</param>
@@ -36,6 +39,7 @@ public sealed class DistributedTransformer : nn.Module<Tensor, Tensor?, Tensor?,
         (_regime, _isInner) = (new Regime(ranks), isInner);
         _layers = new ModuleList<DistributedTransformerLayer>(
             [.. Enumerable.Range(0, options.NumLayers).Select(_ => new DistributedTransformerLayer(options, ranks, isInner: true))]);
+        _exit = isInner ? null : new StreamExit(_regime);
         RegisterComponents();
     }
 
@@ -63,6 +67,6 @@ public sealed class DistributedTransformer : nn.Module<Tensor, Tensor?, Tensor?,
             stream = next;
         }
 
-        return (_isInner ? stream : _regime.Leave(stream)).MoveToOuterDisposeScope();
+        return (_exit?.call(stream) ?? stream).MoveToOuterDisposeScope();
     }
 }

@@ -38,6 +38,9 @@ public sealed class DistributedTransformerLMHead : nn.Module<Tensor, Tensor?, Te
     [ComponentName(Name = "lm_head")]
     private readonly TiedHead? _head;
 
+    [ComponentName(Name = "exit")]
+    private readonly StreamExit? _exit;
+
     /// <summary>Creates the part of this rank, with its slices of the parameters that one rank has after the same seed.</summary>
     /// <param name="options">Sizes and kinds.</param>
     /// <param name="ranks">The ranks that share it.</param>
@@ -60,6 +63,7 @@ public sealed class DistributedTransformerLMHead : nn.Module<Tensor, Tensor?, Te
         _transformer = new DistributedTransformer(options, ranks, isInner: true);
         _norm = options is { PreLayerNorm: true, PostLayerNorm: false } ? new StreamNorm(options.HiddenSize, options.LayerNormEpsilon, _regime) : null;
         _head = options.AddLanguageModelHead ? new TiedHead(_words, _regime) : null;
+        _exit = _head is null ? new StreamExit(_regime) : null;
         RegisterComponents();
     }
 
@@ -87,7 +91,7 @@ public sealed class DistributedTransformerLMHead : nn.Module<Tensor, Tensor?, Te
             embedded, Added(mask, tokens, embedded), cross is null ? null : _regime.Enter(cross), Added(crossMask, tokens, embedded));
         if (_norm is not null)
             stream = _norm.call(stream);
-        return (_head is null ? _regime.Leave(stream) : _head.call(stream)).MoveToOuterDisposeScope();
+        return (_head?.call(stream) ?? _exit!.call(stream)).MoveToOuterDisposeScope();
     }
 
     private DistributedEmbedding Embedding(long count, TensorRanks ranks) => new(

@@ -24,9 +24,11 @@ internal sealed class TensorParallelMarks
     /// <param name="root">The model.</param>
     /// <param name="registry">What replaces what.</param>
     /// <param name="ranks">The ranks.</param>
+    /// <param name="moved">Told of each module and what takes its place.</param>
     /// <returns>Names of the replaced modules.</returns>
     /// <exception cref="TensorParallelException">A module cannot be replaced.</exception>
-    public IReadOnlyList<string> Replace(nn.Module root, TensorParallelRegistry registry, TensorRanks ranks)
+    public IReadOnlyList<string> Replace(
+        nn.Module root, TensorParallelRegistry registry, TensorRanks ranks, Action<nn.Module, nn.Module>? moved = null)
     {
         if (Of(root) == true && registry.For(root) is not null)
         {
@@ -54,7 +56,9 @@ internal sealed class TensorParallelMarks
                 if ((Of(child) ?? enabled) && registry.For(child) is { } replacement)
                 {
                     RequireOwnParameters(name, child, shared);
-                    ChildSlot.Replace(parent, parentName, childName, child, Made(name, child, replacement, ranks));
+                    var made = Made(name, child, replacement, ranks);
+                    ChildSlot.Replace(parent, parentName, childName, child, made);
+                    moved?.Invoke(child, made);
                     child.Dispose();
                     replaced.Add(name);
                 }

@@ -113,6 +113,34 @@ public sealed class PipelinedModelTests
     }
 
     [Fact]
+    public void A_model_knows_whether_it_is_traced() => RankHarness.RunSessions(
+        2,
+        session =>
+        {
+            using var outer = NewDisposeScope();
+            var calls = new List<bool>();
+            using var model = session.DistributedModel(
+                () =>
+                {
+                    var counted = nn.Linear(6, 6);
+                    counted.register_forward_pre_hook((_, input) =>
+                    {
+                        calls.Add(session.IsTracing);
+                        return input;
+                    });
+                    return nn.Sequential(counted, nn.Linear(6, 3));
+                },
+                example: () => [zeros(2, 6)]);
+            Assert.NotEmpty(calls);
+            Assert.DoesNotContain(false, calls);
+
+            calls.Clear();
+            using (model.Step(zeros(4, 6), zeros(4, 3), PipelineTrial.Layers.Loss))
+                Assert.Equal(session.Rank == 0 ? [false, false] : [], calls);
+        },
+        new ParallelConfiguration { PipelineParallelDegree = 2, Microbatches = 2 });
+
+    [Fact]
     public void A_function_of_the_whole_module_is_refused_with_what_works() => RankHarness.RunSessions(
         2,
         session =>
@@ -185,11 +213,11 @@ public sealed class PipelinedModelTests
         Assert.Contains("There is no loss today.", Assert.IsType<RankFailedException>(failures[1].Failure).Message, StringComparison.Ordinal);
     }
 
-    /// <summary>Two inputs, one of which later stages get straight from the batch; two tensors between stages; shapes that change with the batch.</summary>
+    /// <summary>Two inputs, one of which later stages get straight from the batch; two tensors between stages; shapes and types that change with the batch.</summary>
     [Theory]
     [InlineData(PipelineScheduleKind.Interleaved)]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1)]
-    public void Stages_pass_several_tensors_whose_shapes_change(PipelineScheduleKind kind)
+    public void Stages_pass_several_tensors_whose_shapes_and_types_change(PipelineScheduleKind kind)
     {
         var alone = Run(1, new ParallelConfiguration { Microbatches = 2 });
         var cut = Run(2, new ParallelConfiguration { PipelineParallelDegree = 2, Microbatches = 2, Pipeline = kind, MemoryWeight = 1 });
@@ -211,7 +239,7 @@ public sealed class PipelinedModelTests
                         model.ZeroGradients();
                         var (samples, length) = (4 + (2 * step), 3 + step);
                         using var output = model.Step(
-                            [Randoms.Normal(step, samples, length, 4), Randoms.Normal(10 + step, length, 1)], [Randoms.Normal(20 + step, length, samples, 4)],
+                            [Randoms.Normal(step, samples, length, 4), Mask(step, length)], [Randoms.Normal(20 + step, length, samples, 4)],
                             (outputs, labels) => nn.functional.mse_loss(outputs[0], labels[0].transpose(0, 1)),
                             new StepOptions { WholeTensors = [1], SplitDimensions = new Dictionary<int, int> { [2] = 1 } });
                         lock (found)
@@ -225,6 +253,13 @@ public sealed class PipelinedModelTests
                 configuration);
             return found;
         }
+    }
+
+    /// <summary>Whole numbers in one batch, and others in the next.</summary>
+    private static Tensor Mask(int step, long length)
+    {
+        var mask = Randoms.Normal(10 + step, length, 1);
+        return step == 1 ? mask.round().to_type(ScalarType.Int64) : mask;
     }
 
     private sealed class Gated : nn.Module<Tensor, Tensor, Tensor>

@@ -61,7 +61,7 @@ internal static class Chains
     private static List<Tensor> Tensors(object? value)
     {
         var tensors = new List<Tensor>();
-        ShardSharp.Pipeline.Tracing.TensorStructure.Of(value, tensors);
+        ShardSharp.Modules.TensorStructure.Of(value, tensors);
         return tensors;
     }
 

@@ -47,7 +47,7 @@ public sealed class DistributedTrainingTests
             () => new DistributedTransformerLMHead(Options, session.TensorRanks), plan: _ => new TensorParallelPlan(new Dictionary<string, TensorParallelStyle>()))).Message, StringComparison.Ordinal),
         new ParallelConfiguration { TensorParallelDegree = 2, PrescaledBatch = true });
 
-    private static DistributedLanguageModelOptions Options { get; } = new()
+    internal static DistributedLanguageModelOptions Options { get; } = new()
     {
         NumLayers = 2, NumAttentionHeads = 4, AttentionHeadSize = 2, HiddenSize = 8, IntermediateSize = 16, VocabularySize = 11, NumPositions = 8,
         AttentionDropoutProbability = 0, HiddenDropoutProbability = 0, CausalMaskSize = 8, PreLayerNorm = true, PostLayerNorm = false, InitializerRange = 0.3,

@@ -1,6 +1,6 @@
 using ShardSharp.Communication;
 
-namespace ShardSharp.DataParallel;
+namespace ShardSharp.Steps;
 
 /// <summary>What part the loss of each microbatch has in a mean over something that microbatches have different numbers of, such as tokens.</summary>
 internal sealed class MicrobatchWeights

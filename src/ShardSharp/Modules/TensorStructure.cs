@@ -3,9 +3,9 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
-namespace ShardSharp.Pipeline.Tracing;
+namespace ShardSharp.Modules;
 
-/// <summary>What a value that modules pass consists of: tensors, and how they are put together to it.</summary>
+/// <summary>What a value that modules or steps pass consists of: tensors, and how they are put together to it.</summary>
 internal abstract record TensorStructure
 {
     private static readonly MethodInfo ShallowCopy = typeof(object).GetMethod("MemberwiseClone", BindingFlags.Instance | BindingFlags.NonPublic)!;
@@ -23,15 +23,16 @@ internal abstract record TensorStructure
                 tensors.Add(tensor);
                 return new Slot();
             case ITuple { Length: < 8 } tuple:
-                return new Group(value.GetType(), "Item", [.. Enumerable.Range(0, tuple.Length).Select(i => Of(tuple[i], tensors))],
-                    (type, items) => Activator.CreateInstance(type, items)!);
+                return new Group(
+                    value.GetType(), [.. Enumerable.Range(1, tuple.Length).Select(i => $"Item{i}")],
+                    [.. Enumerable.Range(0, tuple.Length).Select(i => Of(tuple[i], tensors))], (type, items) => Activator.CreateInstance(type, items)!);
             case Array { Rank: 1 } array:
-                return new Group(value.GetType(), "[]", [.. array.Cast<object?>().Select(item => Of(item, tensors))], MakeArray);
+                return new Group(value.GetType(), Indexes(array), [.. array.Cast<object?>().Select(item => Of(item, tensors))], MakeArray);
             case IList list when IsA(value, typeof(List<>)):
-                return new Group(value.GetType(), "[]", [.. list.Cast<object?>().Select(item => Of(item, tensors))], MakeList);
+                return new Group(value.GetType(), Indexes(list), [.. list.Cast<object?>().Select(item => Of(item, tensors))], MakeList);
             case IDictionary named when IsA(value, typeof(Dictionary<,>)):
                 var keys = named.Keys.Cast<object>().ToArray();
-                return new Group(value.GetType(), string.Join(", ", keys), [.. keys.Select(key => Of(named[key], tensors))],
+                return new Group(value.GetType(), [.. keys.Select(key => $"{key}")], [.. keys.Select(key => Of(named[key], tensors))],
                     (type, items) => MakeDictionary(type, keys, items));
             default:
                 return OfFields(value, tensors);
@@ -48,6 +49,12 @@ internal abstract record TensorStructure
 
     /// <summary>What is in it beside tensors and null, which a pipeline does not carry; null for nothing.</summary>
     public abstract string? Beside { get; }
+
+    /// <summary>An object in it whose tensors, if it has any, are not known; null for none.</summary>
+    public abstract string? Unknown { get; }
+
+    /// <summary>What its tensors are called, in order: members, keys and indexes on the way to each, after a name for the value.</summary>
+    public abstract IEnumerable<string> Paths(string name);
 
     /// <summary>Where another value is put together in another way than this; null for nowhere.</summary>
     public string? DifferenceTo(TensorStructure other) => Difference(other, "");
@@ -80,7 +87,7 @@ internal abstract record TensorStructure
         var pattern = ShallowCopy.Invoke(value, null)!;
         foreach (var (field, _) in fields.Zip(items).Where(pair => pair.Second is not Constant && !pair.First.FieldType.IsValueType))
             field.SetValue(pattern, null);
-        return new Group(type, string.Join(", ", fields.Select(field => field.Name)), items, (_, built) =>
+        return new Group(type, [.. fields.Select(ModuleTree.PlainName)], items, (_, built) =>
         {
             var copy = ShallowCopy.Invoke(pattern, null)!;
             foreach (var (field, item) in fields.Zip(built))
@@ -88,6 +95,8 @@ internal abstract record TensorStructure
             return copy;
         });
     }
+
+    private static string[] Indexes(ICollection items) => [.. Enumerable.Range(0, items.Count).Select(i => $"{i}")];
 
     private static Array MakeArray(Type type, object?[] items)
     {
@@ -119,6 +128,10 @@ internal abstract record TensorStructure
     {
         public override string? Beside => null;
 
+        public override string? Unknown => null;
+
+        public override IEnumerable<string> Paths(string name) => [name];
+
         public override string ToString() => "a tensor";
 
         private protected override object Build(Func<Tensor> next) => next();
@@ -130,6 +143,10 @@ internal abstract record TensorStructure
     private sealed record Constant(object? Value) : TensorStructure
     {
         public override string? Beside => Value is null ? null : ToString();
+
+        public override string? Unknown => Value is null or string or ValueType ? null : ToString();
+
+        public override IEnumerable<string> Paths(string name) => [];
 
         public override string ToString() => Value switch
         {
@@ -145,16 +162,20 @@ internal abstract record TensorStructure
     }
 
     /// <summary>Several values in one.</summary>
-    private sealed record Group(Type Type, string Names, TensorStructure[] Items, Func<Type, object?[], object> Make) : TensorStructure
+    private sealed record Group(Type Type, string[] Names, TensorStructure[] Items, Func<Type, object?[], object> Make) : TensorStructure
     {
         public override string? Beside => Items.Select(item => item.Beside).FirstOrDefault(beside => beside is not null);
+
+        public override string? Unknown => Items.Select(item => item.Unknown).FirstOrDefault(unknown => unknown is not null);
+
+        public override IEnumerable<string> Paths(string name) => Names.Zip(Items).SelectMany(pair => pair.Second.Paths($"{name}.{pair.First}"));
 
         public override string ToString() => $"{Type.Name} of {Items.Length}";
 
         private protected override object Build(Func<Tensor> next) => Make(Type, [.. Items.Select(item => item.Build(next))]);
 
         private protected override string? Difference(TensorStructure other, string path) =>
-            other is not Group group || group.Type != Type || group.Names != Names || group.Items.Length != Items.Length ? Mismatch(other, path)
+            other is not Group group || group.Type != Type || !group.Names.SequenceEqual(Names) ? Mismatch(other, path)
             : Items.Zip(group.Items).Select((pair, i) => pair.First.Difference(pair.Second, $"{path}[{i}]")).FirstOrDefault(found => found is not null);
     }
 }

@@ -1,7 +1,8 @@
-using ShardSharp.Pipeline.Tracing;
+using ShardSharp.Modules;
+using ShardSharp.Tests.Pipeline.Tracing;
 using static TorchSharp.torch;
 
-namespace ShardSharp.Tests.Pipeline.Tracing;
+namespace ShardSharp.Tests.Modules;
 
 public sealed class TensorStructureTests
 {

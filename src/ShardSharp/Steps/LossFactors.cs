@@ -1,9 +1,8 @@
-using ShardSharp.DataParallel;
 using ShardSharp.Topology;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace ShardSharp;
+namespace ShardSharp.Steps;
 
 /// <summary>By what the losses of microbatches are multiplied so that their gradients add up to that of the step's loss.</summary>
 internal sealed class LossFactors : IDisposable
