@@ -14,11 +14,19 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>Where a member leaves its part of the result of a chunk.</summary>
     public byte* Result(int member, int chunk) => _layout.Result(member, _firstTurn + chunk);
 
+    /// <summary>Publishes a piece of this rank's input.</summary>
+    public void Publish(FlatBuffer input, long offset, long length, int chunk)
+    {
+        input.Read(offset, Contribution(Rank, chunk), length);
+        _published = (0, length);
+    }
+
     /// <summary>Publishes a piece of every share but this rank's own, one after another.</summary>
     public void PublishShares(FlatBuffer input, long share, in Chunking chunking, int chunk)
     {
         var (offset, length) = (chunking.Offset(chunk), chunking.Length(chunk));
         var target = Contribution(Rank, chunk);
+        _published = (Rank == 0 ? length : 0, (Rank == Size - 1 ? Rank : Size) * length);
         for (var member = 0; member < Size; member++)
         {
             if (member != Rank)
@@ -42,7 +50,7 @@ internal sealed unsafe partial class LocalProcessGroup
             if (TryRunInPlace(call))
                 return;
         }
-        else if (TryRunStages(collective, isAgreed: false))
+        else if (IsSmall(collective, call) ? TryRunAtOnce(collective) : TryRunStages(collective, isAgreed: false))
         {
             return;
         }
@@ -67,7 +75,11 @@ internal sealed unsafe partial class LocalProcessGroup
                 collective.Publish(step);
             _world.Disturb?.Invoke();
             if (step >= 1 && step - 1 < chunks)
+            {
+                collective.Meanwhile(step - 1);
                 collective.Combine(step - 1);
+            }
+
             _world.Disturb?.Invoke();
             if (step >= 2 && TCollective.FetchesResults)
                 collective.Fetch(step - 2);
@@ -83,8 +95,23 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>Passes the next synchronisation point together with all members.</summary>
     private void Synchronise()
     {
-        _turn++;
-        RankWaiter.Advance(_layout.Progress(Rank), _layout.Sleepers(Rank));
+        Arrive();
+        WakeSleepers();
+        AwaitOthers();
+    }
+
+    /// <summary>Tells the others that this rank has come to the next synchronisation point; <see cref="WakeSleepers"/> must follow.</summary>
+    private void Arrive()
+    {
+        // Beside the progress and just before it, so that the line is fetched from those who wait for it once.
+        *_layout.Digest(Rank, _sequence) = _digest;
+        RankWaiter.Advance(_layout.Progress(Rank), ++_turn);
+    }
+
+    private void WakeSleepers() => RankWaiter.WakeSleepers(_layout.Progress(Rank), _layout.Sleepers(Rank));
+
+    private void AwaitOthers()
+    {
         var (last, asleep) = (0, 0L);
         for (var step = 1; step < Size; step++)
         {

@@ -27,6 +27,8 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
     {
         (_world, _region) = (world, region);
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
+        _sending = [.. globalRanks.Select(_ => new ChannelEnd())];
+        _receiving = [.. globalRanks.Select(_ => new ChannelEnd())];
     }
 
     internal override IRankDelays Delays => _world.Delays;

@@ -12,7 +12,11 @@ internal readonly unsafe struct Broadcast(LocalProcessGroup group, CollectiveCal
     public void Publish(int chunk)
     {
         if (group.Rank == call.Peer)
-            call.Input.Read(_chunking.Offset(chunk), group.Contribution(group.Rank, chunk), _chunking.Length(chunk));
+            group.Publish(call.Input, _chunking.Offset(chunk), _chunking.Length(chunk), chunk);
+    }
+
+    public void Meanwhile(int chunk)
+    {
     }
 
     public void Combine(int chunk)

@@ -11,6 +11,10 @@ internal readonly struct NoData : IStagedCollective
     {
     }
 
+    public void Meanwhile(int chunk)
+    {
+    }
+
     public void Combine(int chunk)
     {
     }
