@@ -13,13 +13,13 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>The part of its slot that this rank has published last.</summary>
     private (long Start, long End) _published;
 
-    private static bool IsSmall<TCollective>(in TCollective collective, in CollectiveCall call)
+    private static bool IsSmall<TCollective>(ref TCollective collective, in CollectiveCall call)
         where TCollective : struct, IStagedCollective =>
         !TCollective.FetchesResults && call.Input.Length <= MostBytesAtOnce && call.Output.Length <= MostBytesAtOnce && collective.Chunks <= 1;
 
     /// <summary>Runs a collective of one chunk, or of none: what the ranks publish, and that they have, travels together.</summary>
     /// <returns>False if some rank has not begun to run it in stages, so that all have to begin anew.</returns>
-    private bool TryRunAtOnce<TCollective>(TCollective collective)
+    private bool TryRunAtOnce<TCollective>(ref TCollective collective)
         where TCollective : struct, IStagedCollective
     {
         (_firstTurn, _published) = (_turn, default);

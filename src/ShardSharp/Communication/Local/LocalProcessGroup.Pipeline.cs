@@ -50,7 +50,7 @@ internal sealed unsafe partial class LocalProcessGroup
             if (TryRunInPlace(call))
                 return;
         }
-        else if (IsSmall(collective, call) ? TryRunAtOnce(collective) : TryRunStages(collective, isAgreed: false))
+        else if (IsSmall(ref collective, call) ? TryRunAtOnce(ref collective) : TryRunStages(collective, isAgreed: false))
         {
             return;
         }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using ShardSharp.Native;
 
 namespace ShardSharp.Communication.Local;
@@ -14,8 +15,8 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
     private const int SpinsWithOwnCore = 2000;
     private const int SpinsWhenCrowded = 20;
 
-    /// <summary>Ranks that come together see each other within some 100 ns: until then pausing between two looks would cost more than it saves.</summary>
-    private const int LooksWithOwnCore = 100;
+    /// <summary>Ranks that come together see each other within some 100 ns. Until then a look is as soon after another as the processor likes.</summary>
+    private const int LooksWithOwnCore = 50;
 
     /// <summary>How soon a sleeping rank notices a failure that nobody wakes it for.</summary>
     private static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(20);
@@ -44,7 +45,7 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
             SharedWord.WakeAll(counter);
     }
 
-    /// <summary>Waits for a moment only, without a pause.</summary>
+    /// <summary>Waits for a moment only.</summary>
     /// <returns>Whether the counter has reached the target. What was written before it did can be read then.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Look(int* counter, int target)
@@ -53,6 +54,10 @@ internal sealed unsafe class RankWaiter(RankRoster roster, TimeSpan deadline, bo
         {
             if (Volatile.Read(ref *counter) - target >= 0)
                 return true;
+            if (X86Base.IsSupported)
+                X86Base.Pause();
+            else
+                Thread.SpinWait(1);
         }
 
         return false;
