@@ -42,16 +42,22 @@ internal static class CallCostCommand
 
     private static double NanosecondsOf(Action action)
     {
+        WarmUp.LetCompile([() => Repeat(action)]);
         var turns = new double[Turns];
         for (var turn = 0; turn < Turns; turn++)
         {
             var began = Stopwatch.GetTimestamp();
-            for (var i = 0; i < CallsPerTurn; i++)
-                action();
+            Repeat(action);
             turns[turn] = Stopwatch.GetElapsedTime(began).TotalNanoseconds / CallsPerTurn;
         }
 
         return Math.Round(Median.Of(turns), 1);
+    }
+
+    private static void Repeat(Action action)
+    {
+        for (var i = 0; i < CallsPerTurn; i++)
+            action();
     }
 
     /// <param name="ClockNs">Reading the clock, which recording does twice; nanoseconds, the median over the turns.</param>

@@ -12,8 +12,19 @@ internal readonly struct TensorLease : IDisposable
     /// <summary>A <see cref="Tensor"/> or an array of them: a call on one tensor allocates nothing.</summary>
     private readonly object? _tensors;
 
-    private TensorLease(object? tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device) =>
-        (_tensors, ElementType, _copies, Memory, Device) = (tensors, type, copies, memory, device);
+    private readonly bool _outlives;
+
+    private TensorLease(
+        object? tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device, bool outlives, in TensorShape shape)
+    {
+        _tensors = tensors;
+        _copies = copies;
+        _outlives = outlives;
+        Memory = memory;
+        Device = device;
+        Shape = shape;
+        ElementType = type;
+    }
 
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
@@ -22,7 +33,7 @@ internal readonly struct TensorLease : IDisposable
     public int? Device { get; }
 
     /// <summary>Their shape.</summary>
-    public TensorShape Shape { get; private init; }
+    public TensorShape Shape { get; }
 
     /// <summary>Element type of the tensors.</summary>
     public ScalarType ElementType { get; }
@@ -48,7 +59,7 @@ internal readonly struct TensorLease : IDisposable
         var held = outlive ? tensor.alias().DetachFromDisposeScope() : tensor;
         var dense = facts.IsContiguous ? held : (copies = new DenseCopies(written)).Add(held);
         var memory = new FlatBuffer((void*)TensorMemory.DataPointer(dense), facts.Elements * ElementTypes.SizeOf(facts.Type));
-        return new TensorLease(held, facts.Type, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensor) };
+        return new TensorLease(held, facts.Type, copies, memory, device, outlive, TensorShape.Of(tensor));
     }
 
     private static TensorLease OfSeveral(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
@@ -71,10 +82,8 @@ internal readonly struct TensorLease : IDisposable
             pieces[i] = (TensorMemory.DataPointer(tensor), facts.Elements * ElementTypes.SizeOf(type));
         }
 
-        return new TensorLease(held, type, copies, new FlatBuffer(pieces), device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
+        return new TensorLease(held, type, copies, new FlatBuffer(pieces), device, outlive, TensorShape.Of(tensors));
     }
-
-    private bool Outlives { get; init; }
 
     /// <summary>Where memory is, in words.</summary>
     public static string Place(int? device) => device is { } index ? $"cuda:{index}" : "the CPU";
@@ -96,7 +105,7 @@ internal readonly struct TensorLease : IDisposable
     public void Release()
     {
         _copies?.Dispose();
-        if (Outlives)
+        if (_outlives)
         {
             (_tensors as Tensor)?.Dispose();
             foreach (var tensor in _tensors as Tensor[] ?? [])

@@ -14,19 +14,11 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>Where a member leaves its part of the result of a chunk.</summary>
     public byte* Result(int member, int chunk) => _layout.Result(member, _firstTurn + chunk);
 
-    /// <summary>Publishes a piece of this rank's input.</summary>
-    public void Publish(FlatBuffer input, long offset, long length, int chunk)
-    {
-        input.Read(offset, Contribution(Rank, chunk), length);
-        _published = (0, length);
-    }
-
     /// <summary>Publishes a piece of every share but this rank's own, one after another.</summary>
     public void PublishShares(FlatBuffer input, long share, in Chunking chunking, int chunk)
     {
         var (offset, length) = (chunking.Offset(chunk), chunking.Length(chunk));
         var target = Contribution(Rank, chunk);
-        _published = (Rank == 0 ? length : 0, (Rank == Size - 1 ? Rank : Size) * length);
         for (var member = 0; member < Size; member++)
         {
             if (member != Rank)
@@ -39,9 +31,18 @@ internal sealed unsafe partial class LocalProcessGroup
     private bool _isPart;
 
     /// <summary>Runs a collective: in the ranks' own buffers where all can reach them, else through slots.</summary>
-    private void Run<TCollective>(TCollective collective, in CollectiveCall call)
+    /// <param name="collective">The collective.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="isAgreed">Whether all ranks are known to call it, and to run it in stages.</param>
+    private void Run<TCollective>(TCollective collective, in CollectiveCall call, bool isAgreed)
         where TCollective : struct, IStagedCollective
     {
+        if (isAgreed)
+        {
+            TryRunStages(collective, isAgreed);
+            return;
+        }
+
         (_inBackground, _isPart) = (call.InBackground, call.IsPart);
         if (Announce(call))
         {
@@ -50,7 +51,7 @@ internal sealed unsafe partial class LocalProcessGroup
             if (TryRunInPlace(call))
                 return;
         }
-        else if (IsSmall(ref collective, call) ? TryRunAtOnce(ref collective) : TryRunStages(collective, isAgreed: false))
+        else if (TryRunStages(collective, isAgreed: false))
         {
             return;
         }
@@ -75,11 +76,7 @@ internal sealed unsafe partial class LocalProcessGroup
                 collective.Publish(step);
             _world.Disturb?.Invoke();
             if (step >= 1 && step - 1 < chunks)
-            {
-                collective.Meanwhile(step - 1);
                 collective.Combine(step - 1);
-            }
-
             _world.Disturb?.Invoke();
             if (step >= 2 && TCollective.FetchesResults)
                 collective.Fetch(step - 2);

@@ -12,19 +12,16 @@ internal readonly unsafe struct AllToAll(LocalProcessGroup group, CollectiveCall
 
     public void Publish(int chunk) => group.PublishShares(call.Input, _share, _chunking, chunk);
 
-    public void Meanwhile(int chunk)
-    {
-        var own = (group.Rank * _share) + _chunking.Offset(chunk);
-        OwnShare.Copy(call, own, own, _chunking.Length(chunk));
-    }
-
     public void Combine(int chunk)
     {
         var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
         for (var member = 0; member < group.Size; member++)
         {
+            var target = (member * _share) + offset;
             if (member != group.Rank)
-                call.Output.Write((member * _share) + offset, group.Contribution(member, chunk) + (group.Rank * length), length);
+                call.Output.Write(target, group.Contribution(member, chunk) + (group.Rank * length), length);
+            else
+                OwnShare.Copy(call, target, target, length);
         }
     }
 }

@@ -12,11 +12,7 @@ internal readonly unsafe struct Broadcast(LocalProcessGroup group, CollectiveCal
     public void Publish(int chunk)
     {
         if (group.Rank == call.Peer)
-            group.Publish(call.Input, _chunking.Offset(chunk), _chunking.Length(chunk), chunk);
-    }
-
-    public void Meanwhile(int chunk)
-    {
+            call.Input.Read(_chunking.Offset(chunk), group.Contribution(group.Rank, chunk), _chunking.Length(chunk));
     }
 
     public void Combine(int chunk)

@@ -12,14 +12,7 @@ internal readonly unsafe struct Gather(LocalProcessGroup group, CollectiveCall c
     public void Publish(int chunk)
     {
         if (call.Peer != group.Rank)
-            group.Publish(call.Input, _chunking.Offset(chunk), _chunking.Length(chunk), chunk);
-    }
-
-    public void Meanwhile(int chunk)
-    {
-        var offset = _chunking.Offset(chunk);
-        if (call.Output.Length > 0)
-            OwnShare.Copy(call, offset, (group.Rank * call.Input.Length) + offset, _chunking.Length(chunk));
+            call.Input.Read(_chunking.Offset(chunk), group.Contribution(group.Rank, chunk), _chunking.Length(chunk));
     }
 
     public void Combine(int chunk)
@@ -29,8 +22,11 @@ internal readonly unsafe struct Gather(LocalProcessGroup group, CollectiveCall c
         var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));
         for (var member = 0; member < group.Size; member++)
         {
+            var target = (member * call.Input.Length) + offset;
             if (member != group.Rank)
-                call.Output.Write((member * call.Input.Length) + offset, group.Contribution(member, chunk), length);
+                call.Output.Write(target, group.Contribution(member, chunk), length);
+            else
+                OwnShare.Copy(call, offset, target, length);
         }
     }
 }

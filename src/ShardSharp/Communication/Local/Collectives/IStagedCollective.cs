@@ -13,9 +13,6 @@ internal interface IStagedCollective
     /// <summary>Puts this rank's contribution where the others can read it.</summary>
     void Publish(int chunk);
 
-    /// <summary>Does what needs no other rank, once the contribution is published and before <see cref="Combine"/>.</summary>
-    void Meanwhile(int chunk);
-
     /// <summary>Makes what this rank is responsible for out of all contributions.</summary>
     void Combine(int chunk);
 

@@ -20,10 +20,6 @@ internal readonly unsafe struct LargeAllReduce(LocalProcessGroup group, Collecti
         }
     }
 
-    public void Meanwhile(int chunk)
-    {
-    }
-
     public void Combine(int chunk)
     {
         var (start, length) = Slice(chunk, group.Rank);

@@ -11,10 +11,6 @@ internal readonly struct NoData : IStagedCollective
     {
     }
 
-    public void Meanwhile(int chunk)
-    {
-    }
-
     public void Combine(int chunk)
     {
     }

@@ -5,13 +5,6 @@ internal static unsafe class OwnShare
 {
     public static void Copy(in CollectiveCall call, long inputOffset, long outputOffset, long length)
     {
-        if (call.Input.TryGetAddress(out var input) && call.Output.TryGetAddress(out var output))
-        {
-            if (input + inputOffset != output + outputOffset)
-                call.Output.Write(outputOffset, input + inputOffset, length);
-            return;
-        }
-
         foreach (var run in call.Input.Runs(inputOffset, length))
         {
             var target = outputOffset + (run.Offset - inputOffset);

@@ -11,10 +11,6 @@ internal readonly unsafe struct ReduceScatter(LocalProcessGroup group, Collectiv
 
     public void Publish(int chunk) => group.PublishShares(call.Input, call.Output.Length, _chunking, chunk);
 
-    public void Meanwhile(int chunk)
-    {
-    }
-
     public void Combine(int chunk)
     {
         var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));

@@ -15,10 +15,6 @@ internal readonly unsafe struct Scatter(LocalProcessGroup group, CollectiveCall 
             group.PublishShares(call.Input, call.Output.Length, _chunking, chunk);
     }
 
-    public void Meanwhile(int chunk)
-    {
-    }
-
     public void Combine(int chunk)
     {
         var (offset, length) = (_chunking.Offset(chunk), _chunking.Length(chunk));

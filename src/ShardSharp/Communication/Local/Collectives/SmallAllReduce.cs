@@ -10,11 +10,7 @@ internal readonly unsafe struct SmallAllReduce(LocalProcessGroup group, Collecti
 
     public int Chunks => 1;
 
-    public void Publish(int chunk) => group.Publish(call.Input, 0, call.Input.Length, chunk);
-
-    public void Meanwhile(int chunk)
-    {
-    }
+    public void Publish(int chunk) => call.Input.Read(0, group.Contribution(group.Rank, chunk), call.Input.Length);
 
     public void Combine(int chunk) => new Contributions(group, call, chunk).Reduce(0, 0, call.Output.Length, mirror: null);
 }
