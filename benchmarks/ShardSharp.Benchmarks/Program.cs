@@ -10,7 +10,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     OptimizerCommand.Create(),
     PartitionCommand.Create(),
     FiguresCommand.Create(),
-    RecorderCommand.Create(),
+    CallCostCommand.Create(),
     ConstructCommand.Create(),
     CheckpointCommand.Create(),
     LimitCommand.Create(),

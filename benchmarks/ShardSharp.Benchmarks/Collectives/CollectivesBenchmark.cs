@@ -15,7 +15,7 @@ internal sealed class CollectivesBenchmark(ICollectives ranks, string backend, C
     public IEnumerable<CollectiveResult> Run(Func<int, BenchmarkTensors> create)
     {
         using (NewDisposeScope())
-            LetCompile([.. Operations(create(plan.Kibibytes.Min())).Select(operation => operation.Call)]);
+            WarmUp.LetCompile([.. Operations(create(plan.Kibibytes.Min())).Select<(string, Action Call), Action>(operation => () => Repeat(operation.Call, 200))]);
         foreach (var kib in plan.Kibibytes)
         {
             using var scope = NewDisposeScope();
@@ -33,23 +33,6 @@ internal sealed class CollectivesBenchmark(ICollectives ranks, string backend, C
         yield return ("all_to_all", () => ranks.AllToAll(tensors.Received, tensors.Shares));
         if (ranks.Size > 1)
             yield return ("send_recv", () => SendAndReceive(tensors.Whole));
-    }
-
-    /// <summary>
-    /// .NET compiles with its best effort what has been called often, in the background, once nothing new has been called for 100 ms; twice,
-    /// the second time from what it observed after the first.
-    /// </summary>
-    private void LetCompile(IReadOnlyList<Action> calls)
-    {
-        const int Rounds = 8;
-        const int CallsAtOnce = 200;
-        using var never = new ManualResetEventSlim();
-        for (var round = 0; round < Rounds; round++)
-        {
-            foreach (var call in calls)
-                Repeat(call, CallsAtOnce);
-            never.Wait(TimeSpan.FromMilliseconds(200));
-        }
     }
 
     /// <summary>Each even rank sends to the odd one after it; a last rank without a partner waits at the next barrier.</summary>

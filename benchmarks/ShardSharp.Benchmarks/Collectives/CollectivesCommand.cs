@@ -14,6 +14,9 @@ internal static class CollectivesCommand
     private const string Threads = "threads";
     private const string Mpi = "mpi";
 
+    /// <summary>Up to this size the bound is how fast the cores exchange lines of their caches, which is measured too.</summary>
+    private const int MostKibOfBound = 16;
+
     public static Command Create()
     {
         var ranks = PositiveOption.Create("--ranks", 2, "Number of ranks.");
@@ -65,6 +68,8 @@ internal static class CollectivesCommand
             .Run(kib => memory is null ? BenchmarkTensors.Private(kib, world.Size) : BenchmarkTensors.Shared(kib, world, memory))
             .Select(result => result with { Memory = shared ? "shared" : null })
             .ToList();
+        if (name != Mpi && world.Size == 2 && plan.Kibibytes.Min() <= MostKibOfBound)
+            results.InsertRange(0, BareExchange.Measure(world, plan.Kibibytes.Min()));
         if (!withMpi)
             return results;
 

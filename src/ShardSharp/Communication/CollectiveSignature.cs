@@ -22,8 +22,8 @@ internal struct CollectiveSignature
     public static CollectiveSignature Of(in CollectiveCall call, long sequence) => new()
     {
         Sequence = sequence,
-        Count = (call.WholeBytes > 0 ? call.WholeBytes : call.AgreedBytes) / ElementTypes.SizeOf(call.ElementType),
-        Step = call.WholeBytes > 0 ? call.AgreedBytes / ElementTypes.SizeOf(call.ElementType) : 0,
+        Count = ElementTypes.CountOf(call.WholeBytes > 0 ? call.WholeBytes : call.AgreedBytes, call.ElementType),
+        Step = call.WholeBytes > 0 ? ElementTypes.CountOf(call.AgreedBytes, call.ElementType) : 0,
         Kind = call.Kind,
         Reduction = call.Reduction,
         ElementType = call.ElementType,

@@ -1,3 +1,4 @@
+using System.Numerics;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Communication;
@@ -15,6 +16,9 @@ internal static class ElementTypes
         ScalarType.ComplexFloat64 => 16,
         _ => throw new NotSupportedException($"Elements of type {type} cannot be communicated."),
     };
+
+    /// <summary>How many elements so many bytes are; a shift, since sizes are powers of two and a division takes as long as a small call can.</summary>
+    public static long CountOf(long bytes, ScalarType type) => bytes >> BitOperations.Log2((uint)SizeOf(type));
 
     /// <summary>Throws where <paramref name="operation"/> has no meaning for <paramref name="type"/>.</summary>
     public static void RequireReducible(ScalarType type, ReduceOperation operation)

@@ -72,21 +72,33 @@ internal readonly unsafe struct FlatBuffer
     /// <summary>Copies <paramref name="count"/> bytes from <paramref name="offset"/> on to <paramref name="destination"/>.</summary>
     public void Read(long offset, byte* destination, long count)
     {
+        if (_pieces is null)
+        {
+            VectorCopy.Copy(_single + offset, destination, count);
+            return;
+        }
+
         foreach (var run in Runs(offset, count))
-            Buffer.MemoryCopy(run.Address, destination + (run.Offset - offset), run.Length, run.Length);
+            VectorCopy.Copy(run.Address, destination + (run.Offset - offset), run.Length);
     }
 
     /// <summary>Copies <paramref name="count"/> bytes from <paramref name="source"/> to <paramref name="offset"/> on.</summary>
     /// <remarks>What is written to a buffer larger than the cache goes past the cache.</remarks>
     public void Write(long offset, byte* source, long count)
     {
+        if (_pieces is null && Length < StreamingCopy.LeastBytes)
+        {
+            VectorCopy.Copy(source, _single + offset, count);
+            return;
+        }
+
         foreach (var run in Runs(offset, count))
         {
             var from = source + (run.Offset - offset);
             if (Length >= StreamingCopy.LeastBytes)
                 StreamingCopy.Copy(from, run.Address, run.Length);
             else
-                Buffer.MemoryCopy(from, run.Address, run.Length, run.Length);
+                VectorCopy.Copy(from, run.Address, run.Length);
         }
     }
 

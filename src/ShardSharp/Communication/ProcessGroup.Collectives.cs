@@ -11,7 +11,11 @@ public abstract partial class ProcessGroup
     /// <param name="file">Filled in by the compiler, for error reports.</param>
     /// <param name="line">Filled in by the compiler, for error reports.</param>
     public void AllReduce(Tensor tensor, ReduceOperation operation = ReduceOperation.Sum, [CallerFilePath] string file = "",
-        [CallerLineNumber] int line = 0) => AllReduce([tensor], operation, file, line);
+        [CallerLineNumber] int line = 0)
+    {
+        using var lease = TensorLease.Of(Devices, tensor, written: true, outlive: false);
+        Run(InPlace(CollectiveKind.AllReduce, lease, operation, new CallSite(file, line)));
+    }
 
     /// <summary>Combines lists of tensors as one operation, as if they were one long tensor.</summary>
     /// <param name="tensors">Contributions and results; together they hold the same number of elements, of one type, on every rank.</param>
@@ -132,5 +136,5 @@ public abstract partial class ProcessGroup
     }
 
     private TensorLease Lease(Tensor? tensor, bool written, bool outlive) =>
-        tensor is null ? TensorLease.Of(Devices, [], written, outlive) : TensorLease.Of(Devices, [tensor], written, outlive);
+        tensor is null ? TensorLease.Of(Devices, [], written, outlive) : TensorLease.Of(Devices, tensor, written, outlive);
 }

@@ -11,7 +11,7 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public void Send(Tensor tensor, int destination, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of(Devices, [tensor], written: false, outlive: false);
+        using var lease = TensorLease.Of(Devices, tensor, written: false, outlive: false);
         Run(SendCall(lease, destination, new CallSite(file, line)));
     }
 
@@ -29,7 +29,7 @@ public abstract partial class ProcessGroup
     /// <inheritdoc cref="AllReduce(Tensor, ReduceOperation, string, int)"/>
     public void Receive(Tensor tensor, int source, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
-        using var lease = TensorLease.Of(Devices, [tensor], written: true, outlive: false);
+        using var lease = TensorLease.Of(Devices, tensor, written: true, outlive: false);
         Run(ReceiveCall(lease, source, new CallSite(file, line)));
     }
 

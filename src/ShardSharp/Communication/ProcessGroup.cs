@@ -171,9 +171,11 @@ public abstract partial class ProcessGroup : IDisposable
             return;
         }
 
-        var behind = call;
-        FollowUp(call.Kind, call.Peer, recording => Execute(behind, recording)).Wait();
+        RunBehind(call);
     }
+
+    /// <summary>Apart from what is called often, which would otherwise allocate for it.</summary>
+    private void RunBehind(CollectiveCall call) => FollowUp(call.Kind, call.Peer, recording => Execute(call, recording)).Wait();
 
     /// <summary>Runs an operation in the background after those called before it, then <paramref name="finish"/>, whether it went well or not.</summary>
     private Work StartInTurn(CollectiveCall call, Action finish) => FollowUp(call.Kind, call.Peer, recording =>

@@ -8,10 +8,23 @@ namespace ShardSharp.Communication;
 internal readonly struct TensorLease : IDisposable
 {
     private readonly DenseCopies? _copies;
-    private readonly Tensor[] _tensors;
 
-    private TensorLease(Tensor[] tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device) =>
-        (_tensors, ElementType, _copies, Memory, Device) = (tensors, type, copies, memory, device);
+    /// <summary>A <see cref="Tensor"/> or an array of them: a call on one tensor allocates nothing.</summary>
+    private readonly object? _tensors;
+
+    private readonly bool _outlives;
+
+    private TensorLease(
+        object? tensors, ScalarType type, DenseCopies? copies, FlatBuffer memory, int? device, bool outlives, in TensorShape shape)
+    {
+        _tensors = tensors;
+        _copies = copies;
+        _outlives = outlives;
+        Memory = memory;
+        Device = device;
+        Shape = shape;
+        ElementType = type;
+    }
 
     /// <summary>The memory of all tensors, one after another.</summary>
     public FlatBuffer Memory { get; }
@@ -20,19 +33,36 @@ internal readonly struct TensorLease : IDisposable
     public int? Device { get; }
 
     /// <summary>Their shape.</summary>
-    public TensorShape Shape { get; private init; }
+    public TensorShape Shape { get; }
 
     /// <summary>Element type of the tensors.</summary>
     public ScalarType ElementType { get; }
 
     /// <summary>Whether there is no tensor at all.</summary>
-    public bool IsEmpty => _tensors.Length == 0;
+    public bool IsEmpty => Shape.Tensors == 0;
 
     /// <param name="devices">Tell which tensors are on a GPU.</param>
     /// <param name="tensors">Tensors of one element type and on one device, of any strides.</param>
     /// <param name="written">Whether the operation writes to them, so that a strided tensor gets its result copied back.</param>
     /// <param name="outlive">Whether the lease must survive the disposal of the caller's tensors, as background work does.</param>
-    public static unsafe TensorLease Of(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
+    public static TensorLease Of(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive) =>
+        tensors.Length == 1 ? Of(devices, tensors[0], written, outlive) : OfSeveral(devices, tensors, written, outlive);
+
+    /// <param name="tensor">One tensor, of any strides.</param>
+    /// <inheritdoc cref="Of(ICudaDevices, ReadOnlySpan{Tensor}, bool, bool)"/>
+    public static unsafe TensorLease Of(ICudaDevices devices, Tensor tensor, bool written, bool outlive)
+    {
+        var facts = TensorMemory.FactsOf(tensor);
+        var device = devices.IndexOf(tensor, facts.Device);
+        Require(tensor, facts, facts.Type, device, device);
+        DenseCopies? copies = null;
+        var held = outlive ? tensor.alias().DetachFromDisposeScope() : tensor;
+        var dense = facts.IsContiguous ? held : (copies = new DenseCopies(written)).Add(held);
+        var memory = new FlatBuffer((void*)TensorMemory.DataPointer(dense), facts.Elements * ElementTypes.SizeOf(facts.Type));
+        return new TensorLease(held, facts.Type, copies, memory, device, outlive, TensorShape.Of(tensor));
+    }
+
+    private static TensorLease OfSeveral(ICudaDevices devices, ReadOnlySpan<Tensor> tensors, bool written, bool outlive)
     {
         var held = new Tensor[tensors.Length];
         var type = ScalarType.Byte;
@@ -52,11 +82,8 @@ internal readonly struct TensorLease : IDisposable
             pieces[i] = (TensorMemory.DataPointer(tensor), facts.Elements * ElementTypes.SizeOf(type));
         }
 
-        var memory = tensors.Length == 1 ? new FlatBuffer((void*)pieces[0].Item1, pieces[0].Item2) : new FlatBuffer(pieces);
-        return new TensorLease(held, type, copies, memory, device) { Outlives = outlive, Shape = TensorShape.Of(tensors) };
+        return new TensorLease(held, type, copies, new FlatBuffer(pieces), device, outlive, TensorShape.Of(tensors));
     }
-
-    private bool Outlives { get; init; }
 
     /// <summary>Where memory is, in words.</summary>
     public static string Place(int? device) => device is { } index ? $"cuda:{index}" : "the CPU";
@@ -78,9 +105,10 @@ internal readonly struct TensorLease : IDisposable
     public void Release()
     {
         _copies?.Dispose();
-        if (Outlives)
+        if (_outlives)
         {
-            foreach (var tensor in _tensors)
+            (_tensors as Tensor)?.Dispose();
+            foreach (var tensor in _tensors as Tensor[] ?? [])
                 tensor.Dispose();
         }
 

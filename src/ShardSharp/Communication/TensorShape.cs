@@ -24,16 +24,16 @@ internal struct TensorShape
         private long _first;
     }
 
-    public static TensorShape Of(ReadOnlySpan<Tensor> tensors)
+    public static TensorShape Of(Tensor tensor)
     {
-        var shape = new TensorShape { Tensors = tensors.Length };
-        if (tensors.Length != 1)
-            return shape;
-        var lengths = TensorMemory.Shape(tensors[0]);
-        shape.Dimensions = lengths.Length;
-        lengths[..Math.Min(Kept, lengths.Length)].CopyTo(shape._lengths);
+        var lengths = TensorMemory.Shape(tensor);
+        var shape = new TensorShape { Tensors = 1, Dimensions = lengths.Length };
+        for (var i = 0; i < lengths.Length && i < Kept; i++)
+            shape._lengths[i] = lengths[i];
         return shape;
     }
+
+    public static TensorShape Of(ReadOnlySpan<Tensor> tensors) => tensors.Length == 1 ? Of(tensors[0]) : new() { Tensors = tensors.Length };
 
     /// <summary>Length along each dimension that is kept; null where not one tensor travels alone.</summary>
     public readonly IReadOnlyList<long>? Sizes => Tensors == 1 ? ((ReadOnlySpan<long>)_lengths)[..Math.Clamp(Dimensions, 0, Kept)].ToArray() : null;

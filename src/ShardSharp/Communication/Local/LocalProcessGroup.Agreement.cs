@@ -5,6 +5,9 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>The line of the program that each of the two latest signatures names.</summary>
     private readonly CallSite[] _publishedSites = new CallSite[2];
 
+    /// <summary>What the others compare, published with the progress.</summary>
+    private CallDigest _digest;
+
     /// <summary>Publishes what this rank calls.</summary>
     /// <returns>Whether it proposes that all ranks use each other's buffers in place.</returns>
     private bool Announce(in CollectiveCall call)
@@ -22,7 +25,7 @@ internal sealed unsafe partial class LocalProcessGroup
         var proposes = places.Window.Memory != 0;
         if (proposes)
             *_layout.Places(Rank, _sequence) = places;
-        *_layout.Digest(Rank, _sequence) = CallDigest.Of(signature, proposes);
+        _digest = CallDigest.Of(signature, proposes);
         return proposes;
     }
 
@@ -30,12 +33,11 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <returns>Whether a member proposes to use buffers in place, and so has not published its contribution.</returns>
     private bool RequireAgreement()
     {
-        var mine = *_layout.Digest(Rank, _sequence);
-        var proposed = mine.Proposes;
+        var proposed = _digest.Proposes;
         for (var member = 0; member < Size; member++)
         {
             var theirs = *_layout.Digest(member, _sequence);
-            if (!theirs.Matches(mine))
+            if (!theirs.Matches(_digest))
                 throw Mismatch();
             proposed |= theirs.Proposes;
         }
@@ -45,6 +47,7 @@ internal sealed unsafe partial class LocalProcessGroup
 
     private CollectiveMismatchException Mismatch()
     {
+        WakeSleepers();
         var calls = Enumerable.Range(0, Size).Select(
             member => $"{Environment.NewLine}  rank {GlobalRanks[member]}: {_layout.Signature(member, _sequence)}");
         var message = $"The ranks of group '{Name}' called different operations, or gave them different sizes, types or roots:{string.Concat(calls)}";

@@ -31,9 +31,18 @@ internal sealed unsafe partial class LocalProcessGroup
     private bool _isPart;
 
     /// <summary>Runs a collective: in the ranks' own buffers where all can reach them, else through slots.</summary>
-    private void Run<TCollective>(TCollective collective, in CollectiveCall call)
+    /// <param name="collective">The collective.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="isAgreed">Whether all ranks are known to call it, and to run it in stages.</param>
+    private void Run<TCollective>(TCollective collective, in CollectiveCall call, bool isAgreed)
         where TCollective : struct, IStagedCollective
     {
+        if (isAgreed)
+        {
+            TryRunStages(collective, isAgreed);
+            return;
+        }
+
         (_inBackground, _isPart) = (call.InBackground, call.IsPart);
         if (Announce(call))
         {
@@ -83,8 +92,23 @@ internal sealed unsafe partial class LocalProcessGroup
     /// <summary>Passes the next synchronisation point together with all members.</summary>
     private void Synchronise()
     {
-        _turn++;
-        RankWaiter.Advance(_layout.Progress(Rank), _layout.Sleepers(Rank));
+        Arrive();
+        WakeSleepers();
+        AwaitOthers();
+    }
+
+    /// <summary>Tells the others that this rank has come to the next synchronisation point; <see cref="WakeSleepers"/> must follow.</summary>
+    private void Arrive()
+    {
+        // Beside the progress and just before it, so that the line is fetched from those who wait for it once.
+        *_layout.Digest(Rank, _sequence) = _digest;
+        RankWaiter.Advance(_layout.Progress(Rank), ++_turn);
+    }
+
+    private void WakeSleepers() => RankWaiter.WakeSleepers(_layout.Progress(Rank), _layout.Sleepers(Rank));
+
+    private void AwaitOthers()
+    {
         var (last, asleep) = (0, 0L);
         for (var step = 1; step < Size; step++)
         {

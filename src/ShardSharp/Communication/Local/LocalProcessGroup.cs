@@ -27,6 +27,8 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
     {
         (_world, _region) = (world, region);
         _layout = new RegionLayout(region.Address + offset, globalRanks.Count);
+        _sending = [.. globalRanks.Select(_ => new ChannelEnd())];
+        _receiving = [.. globalRanks.Select(_ => new ChannelEnd())];
     }
 
     internal override IRankDelays Delays => _world.Delays;
@@ -39,31 +41,37 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
 
     private protected override void Execute(in CollectiveCall call)
     {
+        if (!TryRunSmall(call, out var isAgreed))
+            Execute(call, isAgreed);
+    }
+
+    private void Execute(in CollectiveCall call, bool isAgreed)
+    {
         switch (call.Kind)
         {
             case CollectiveKind.AllReduce when call.Input.Length <= SmallAllReduce.MaximumBytes:
-                Run(new SmallAllReduce(this, call), call);
+                Run(new SmallAllReduce(this, call), call, isAgreed);
                 break;
             case CollectiveKind.AllReduce:
-                Run(new LargeAllReduce(this, call), call);
+                Run(new LargeAllReduce(this, call), call, isAgreed);
                 break;
             case CollectiveKind.ReduceScatter:
-                Run(new ReduceScatter(this, call), call);
+                Run(new ReduceScatter(this, call), call, isAgreed);
                 break;
             case CollectiveKind.Reduce:
-                Run(new Reduce(this, call), call);
+                Run(new Reduce(this, call), call, isAgreed);
                 break;
             case CollectiveKind.AllGather or CollectiveKind.Gather:
-                Run(new Gather(this, call), call);
+                Run(new Gather(this, call), call, isAgreed);
                 break;
             case CollectiveKind.Broadcast:
-                Run(new Broadcast(this, call), call);
+                Run(new Broadcast(this, call), call, isAgreed);
                 break;
             case CollectiveKind.Scatter:
-                Run(new Scatter(this, call), call);
+                Run(new Scatter(this, call), call, isAgreed);
                 break;
             case CollectiveKind.AllToAll:
-                Run(new AllToAll(this, call), call);
+                Run(new AllToAll(this, call), call, isAgreed);
                 break;
             case CollectiveKind.Send:
                 SendMessage(call);
@@ -72,7 +80,7 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
                 ReceiveMessage(call);
                 break;
             default:
-                Run(default(NoData), call);
+                Run(default(NoData), call, isAgreed);
                 break;
         }
     }

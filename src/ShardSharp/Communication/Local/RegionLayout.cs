@@ -13,7 +13,13 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
     public const int SlotBytes = 512 * 1024;
 
     /// <summary>Bytes of a member's slots together.</summary>
-    public const int SlotBytesPerMember = SlotsPerMember * SlotBytes;
+    public const int SlotBytesPerMember = SlotsPerMember * SlotStep;
+
+    /// <summary>
+    /// What lies between slots, so that equal places of two never have the same address within a page: processors take such a read
+    /// for one of what was just written, and wait.
+    /// </summary>
+    public const int Stagger = 17 * 64;
 
     private const int MemberBytes = 1024;
     private const int SleepersOffset = 64;
@@ -22,9 +28,10 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
     private const int DigestsOffset = 8;
     private const int DigestBytes = 16;
     private const int SlotsPerMember = 4;
+    private const int SlotStep = SlotBytes + Stagger;
 
     public static long BytesFor(int size) =>
-        ((long)size * MemberBytes) + ((long)size * size * MessageChannel.Bytes) + ((long)size * SlotsPerMember * SlotBytes);
+        ((long)size * MemberBytes) + ((long)size * size * MessageChannel.Bytes) + ((long)size * SlotBytesPerMember);
 
     /// <summary>How many synchronisation points a member has reached.</summary>
     public int* Progress(int member) => (int*)Member(member);
@@ -57,5 +64,5 @@ internal readonly unsafe struct RegionLayout(byte* address, int size)
 
     private byte* Slot(int member, int slot) =>
         address + ((long)size * MemberBytes) + ((long)size * size * MessageChannel.Bytes)
-        + ((((long)member * SlotsPerMember) + slot) * SlotBytes);
+        + ((((long)member * SlotsPerMember) + slot) * SlotStep);
 }

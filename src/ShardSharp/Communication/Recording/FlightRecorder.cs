@@ -49,7 +49,9 @@ public sealed unsafe class FlightRecorder
         var number = Interlocked.Increment(ref *_log.LastNumber);
         var place = _log.Call(number);
         Volatile.Write(ref place->Number, 0);
-        *place = call with { Site = _sites.NumberOf(site), Started = Stopwatch.GetTimestamp() };
+        *place = call;
+        place->Site = _sites.NumberOf(site);
+        place->Started = Stopwatch.GetTimestamp();
         Volatile.Write(ref place->Number, number);
         return place;
     }

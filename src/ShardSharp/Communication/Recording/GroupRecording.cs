@@ -20,7 +20,7 @@ internal sealed unsafe class GroupRecording(FlightRecorder recorder, short group
         var record = new RecordedCall
         {
             Sequence = ++sequence,
-            Count = call.AgreedBytes / ElementTypes.SizeOf(call.ElementType),
+            Count = ElementTypes.CountOf(call.AgreedBytes, call.ElementType),
             Peer = call.Peer,
             PeerWorldRank = isMessage ? globalRanks[call.Peer] : 0,
             Group = group,

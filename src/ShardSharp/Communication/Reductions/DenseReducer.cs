@@ -33,6 +33,8 @@ internal static unsafe class DenseReducer<T>
         }
     }
 
+    // Scratch memory that is not read before it is written need not be zero, which would take as long as reducing a few KiB.
+    [SkipLocalsInit]
     private static void Reduce<TCombination>(ReadOnlySpan<nint> sources, T* destination, long count, T divisor)
         where TCombination : struct, ICombination
     {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardSharp.Communication.Reductions;
 
 /// <summary>Reduces 16-bit floating-point elements in float32 and rounds the result once.</summary>
@@ -7,6 +9,8 @@ internal static unsafe class WideningReducer<TConversion>
 {
     private const int BlockLength = 2048;
 
+    // What is not read before it is written need not be zero at first.
+    [SkipLocalsInit]
     public static void Reduce(ReduceOperation operation, ReadOnlySpan<nint> sources, ushort* destination, long count)
     {
         var total = stackalloc float[BlockLength];

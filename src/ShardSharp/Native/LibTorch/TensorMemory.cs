@@ -45,8 +45,10 @@ internal static partial class TensorMemory
     /// <exception cref="InvalidOperationException">The tensor has been disposed.</exception>
     public static unsafe ReadOnlySpan<long> Shape(Tensor tensor)
     {
+        long dimensions;
         long* sizes;
-        if (GetDimensions(tensor.Handle, out var dimensions) != 0 || GetSizes(tensor.Handle, out sizes) != 0)
+        var handle = tensor.Handle;
+        if (GetDimensions(handle, &dimensions) != 0 || GetSizes(handle, &sizes) != 0)
             throw new InvalidOperationException("The tensor has no shape: it has been disposed.");
         return new ReadOnlySpan<long>(sizes, (int)dimensions);
     }
@@ -85,6 +87,7 @@ internal static partial class TensorMemory
         }
     }
 
+    // Memory that is copied when it is written first would be copied here, which may take a while.
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_data_ptr")]
     private static partial int GetDataPointer(nint tensor, out nint data);
 
@@ -109,11 +112,13 @@ internal static partial class TensorMemory
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_is_contiguous")]
     private static unsafe partial int GetIsContiguous(nint tensor, byte* isContiguous);
 
+    [SuppressGCTransition]
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_dim")]
-    private static partial int GetDimensions(nint tensor, out long dimensions);
+    private static unsafe partial int GetDimensions(nint tensor, long* dimensions);
 
+    [SuppressGCTransition]
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_get_sizes")]
-    private static unsafe partial int GetSizes(nint tensor, out long* sizes);
+    private static unsafe partial int GetSizes(nint tensor, long** sizes);
 
     [LibraryImport(LibTorch, EntryPoint = "aoti_torch_create_tensor_from_blob")]
     private static unsafe partial int CreateTensorFromBlob(
