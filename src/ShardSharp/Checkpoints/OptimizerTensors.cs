@@ -86,15 +86,15 @@ internal sealed class OptimizerTensors
     /// <summary>Takes a checkpoint's state over. Where it has none of a parameter, the state becomes what it is before the first step.</summary>
     /// <param name="reader">The checkpoint.</param>
     /// <param name="saved">What it has besides tensors.</param>
-    public void Load(CheckpointReader reader, OptimizerSnapshot saved)
+    /// <param name="threads">How many threads read.</param>
+    public void Load(CheckpointReader reader, OptimizerSnapshot saved, int threads)
     {
         using var unrecorded = no_grad();
         foreach (var (options, values) in _optimizer.state_dict().Options.Zip(saved.Groups))
             OptimizerFields.SetOptions(options, values);
-        foreach (var (slot, name, part) in _slots)
+        TensorReads.Run(reader, _slots.SelectMany(entry => Wanted(reader, entry.Slot, entry.Name, entry.Part)), threads);
+        foreach (var (slot, name, _) in _slots)
         {
-            foreach (var field in OptimizerFields.TensorsOf(slot.State))
-                Load(reader, field, slot, NameOf(field, name), part);
             foreach (var (number, values) in saved.Numbers)
             {
                 if (values.TryGetValue(name, out var value))
@@ -103,25 +103,25 @@ internal sealed class OptimizerTensors
         }
     }
 
-    private static void Load(CheckpointReader reader, FieldInfo field, OptimizerSlot slot, string name, TensorPart part)
+    /// <summary>What is to be read of a parameter's state; the tensors are there then.</summary>
+    private IEnumerable<HeldTensor> Wanted(CheckpointReader reader, OptimizerSlot slot, string parameter, TensorPart part)
     {
-        var existing = (Tensor?)field.GetValue(slot.State);
-        if (reader.Find(name) is null)
+        foreach (var field in OptimizerFields.TensorsOf(slot.State))
         {
-            // Momentum that no step has made yet, or a maximum that nobody asks for.
-            existing?.Dispose();
-            field.SetValue(slot.State, null);
-            return;
-        }
+            var name = NameOf(field, parameter);
+            var existing = (Tensor?)field.GetValue(slot.State);
+            var isStored = reader.Find(name) is not null;
+            if (!isStored || existing?.numel() != part.Count)
+            {
+                // What no step has made yet: momentum, or a maximum that nobody asks for.
+                existing?.Dispose();
+                existing = isStored ? zeros_like(slot.Parameter).detach().DetachFromDisposeScope() : null;
+                field.SetValue(slot.State, existing);
+            }
 
-        if (existing is null || existing.numel() != part.Count)
-        {
-            existing?.Dispose();
-            existing = zeros_like(slot.Parameter).detach().DetachFromDisposeScope();
-            field.SetValue(slot.State, existing);
+            if (existing is not null)
+                yield return new HeldTensor(name, part, existing);
         }
-
-        reader.Read(name, part, existing);
     }
 
     private string NameOf(FieldInfo field, string parameter) => $"{_prefix}{field.Name}/{parameter}";
