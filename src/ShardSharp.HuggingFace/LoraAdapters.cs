@@ -10,8 +10,8 @@ namespace ShardSharp.HuggingFace;
 /// </summary>
 /// <remarks>
 /// Attach them where the model is made, in the function that <c>session.DistributedModel</c> takes: a model that is distributed already must
-/// not get or lose parameters. <see cref="HuggingFaceModel.SaveHuggingFace(LanguageModel, string, long)"/> saves a model with adapters as the plain model that computes
-/// the same. Tell the optimizer to leave out what is frozen: <c>optim.AdamW(parameters.Where(parameter =&gt; parameter.requires_grad))</c>.
+/// not get or lose parameters. <see cref="HuggingFaceModel.SaveHuggingFace(LanguageModel, string, long)"/> saves a model with adapters as the
+/// plain model that computes the same. Tell the optimizer to leave out what is frozen: <c>optim.AdamW(parameters.Where(parameter =&gt; parameter.requires_grad))</c>.
 /// </remarks>
 public sealed class LoraAdapters
 {

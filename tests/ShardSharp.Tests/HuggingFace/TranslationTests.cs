@@ -30,6 +30,7 @@ public sealed class TranslationTests
 
                 model.Update(() =>
                 {
+                    using var unrecorded = no_grad();
                     foreach (var (_, parameter) in model.NamedParameters)
                         parameter.zero_();
                 });
