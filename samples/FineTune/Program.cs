@@ -25,13 +25,18 @@ static void Train(Session session, FineTuneOptions options)
 
     // The model is loaded, and gets its adapters, before ShardSharp arranges it over the ranks. The optimizer gets what is trained: with
     // adapters that is a small part, and its state is small too.
-    using var model = session.DistributedModel(() => Load(options));
+    var (trained, all) = (0L, 0L);
+    using var model = session.DistributedModel(() =>
+    {
+        var loaded = Load(options);
+        trained = loaded.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel());
+        all = loaded.parameters().Sum(parameter => parameter.numel());
+        return loaded;
+    });
     using var optimizer = session.DistributedOptimizer(
         model, parameters => optim.AdamW(parameters.Where(parameter => parameter.requires_grad), options.LearningRate, weight_decay: 0.01));
     var schedule = optim.lr_scheduler.LambdaLR(optimizer, options.LearningRateFactor);
 
-    var trained = model.Module.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel());
-    var all = model.Module.parameters().Sum(parameter => parameter.numel());
     Print($"{model.Module.GetName()} of {all} parameters, {trained} of them trained, on {session.Size} ranks");
     Show("before");
 
@@ -65,25 +70,33 @@ static void Train(Session session, FineTuneOptions options)
         }
 
         var loss = session.MeanOverDataRanks(losses.Average());
-        using var random = new Generator((ulong)options.Seed);
-        var tokens = model.Module.Generate(
-            tokenizer.Encode(options.Prompt),
-            new GenerationOptions { NewTokens = options.Generate, Temperature = options.Temperature, TopK = 40, Generator = random });
-        Print($"\n{when}: validation loss {loss:F4}\n{tokenizer.Decode(tokens)}\n");
+        Print($"\n{when}: validation loss {loss:F4}\n{Text()}\n");
         model.Train();
+    }
+
+    string Text()
+    {
+        if (session.Configuration.PipelineParallelDegree > 1)
+            return "(no rank of a pipeline has the whole model, which writes text; the model that is saved does)";
+        using var random = new Generator((ulong)options.Seed);
+        return tokenizer.Decode(model.Module.Generate(
+            tokenizer.Encode(options.Prompt),
+            new GenerationOptions { NewTokens = options.Generate, Temperature = options.Temperature, TopK = 40, Generator = random }));
     }
 
     // What is saved is a plain model, with the adapters merged into it; the adapters are saved beside it.
     void Save()
     {
-        using var gathered = model.GatherParameters();
+        var folder = Path.Combine(options.Output, "model");
+        if (session.IsFirstRank)
+            Directory.CreateDirectory(options.Output);
+        model.SaveHuggingFace(folder);
+        if (model.Module.Adapters is not null)
+            model.SaveAdapters(Path.Combine(options.Output, "adapters"));
         if (!session.IsFirstRank)
             return;
-        var folder = Path.Combine(options.Output, "model");
-        model.Module.SaveHuggingFace(folder);
         foreach (var file in Directory.EnumerateFiles(options.Model).Where(IsOfTokenizer))
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
-        model.Module.Adapters?.Save(Path.Combine(options.Output, "adapters"));
         Print(Path.GetFullPath(options.Output));
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using ShardSharp.Checkpoints;
+using ShardSharp.Pipeline.Partitioning;
 
 namespace ShardSharp.Cli;
 
@@ -17,6 +18,8 @@ internal static class CheckpointText
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"saved {index.Created:yyyy-MM-dd HH:mm:ss} UTC by {Count(index.Ranks, "rank")}: {Count(index.Tensors.Count, "tensor")}, {Size(index.Bytes)} in {Count(index.Files.Count(), "file")}"));
+        foreach (var (model, text) in SavedPartitions.Of(reader.Folder, index.State).Texts)
+            output.WriteLine($"model {model} in stages: {Stages(PipelinePartitionFile.Parse(text))}");
         foreach (var optimizer in index.State["optimizers"]?.AsArray() ?? [])
             output.WriteLine($"optimizer {(string?)optimizer?["Type"]}, steps {Steps(optimizer)}");
         foreach (var (i, position) in (index.State["data"]?.AsArray() ?? []).Index())
@@ -32,6 +35,13 @@ internal static class CheckpointText
                 output.WriteLine($"  {part.File}: {(part.Part.Dimension is null ? "" : part.Part.Layout + " ")}{part.Part.Start}..{part.Part.End}");
         }
     }
+
+    private static string Stages(PipelinePartition partition) =>
+        string.Join(", ", partition.Stages.Select(stage =>
+        {
+            var (first, last) = (partition.Layers[stage.First].Name, partition.Layers[stage.First + stage.Count - 1].Name);
+            return first == last ? first : $"{first} to {last}";
+        }));
 
     private static string Steps(JsonNode? optimizer)
     {

@@ -72,18 +72,49 @@ public static class HuggingFaceModel
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrEmpty(folder);
         RequireWhole(model);
+        Write(model, model.named_parameters().ToDictionary(named => named.name, named => (Tensor)named.parameter), folder, largestFile);
+    }
+
+    /// <summary>
+    /// Saves a distributed model to a folder that transformers can load, whatever ranks have which parts of it; every rank calls it, and the first
+    /// one writes. Adapters are merged into what is saved.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="folder">The folder, which must not exist, or be empty.</param>
+    /// <param name="largestFile">The most bytes of parameters in a file; more are spread over several files with an index.</param>
+    /// <exception cref="CheckpointException">The folder has something in it, or cannot be written; all ranks throw.</exception>
+    public static void SaveHuggingFace(this DistributedModel<LanguageModel> model, string folder, long largestFile = 5_000_000_000)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        model.OnFirstRank(folder, "saving the model", state => Write(model.Module, state, folder, largestFile));
+    }
+
+    /// <summary>
+    /// Saves the adapters of a distributed model alone, in PEFT's files, whatever ranks have which of them; every rank calls it, and the first one
+    /// writes.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="folder">The folder, which must not exist, or be empty.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapters.</exception>
+    /// <exception cref="CheckpointException">The folder has something in it, or cannot be written; all ranks throw.</exception>
+    public static void SaveAdapters(this DistributedModel<LanguageModel> model, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var adapters = model.Module.Adapters ?? throw new InvalidOperationException("The model has no adapters.");
+        model.OnFirstRank(folder, "saving the adapters", state => adapters.Write(state, folder));
+    }
+
+    /// <summary>Writes parameters, whole, by their names in the model.</summary>
+    private static void Write(LanguageModel model, IReadOnlyDictionary<string, Tensor> parameters, string folder, long largestFile) =>
         AtomicFolder.Write(folder, partial =>
         {
             using var scope = NewDisposeScope();
-            var stored = model.named_parameters()
-                .Select(named => (named.name, Value: model.Adapters is { } adapters ? adapters.AsSaved(named.name, named.parameter) : named.parameter))
-                .Where(named => named.Value is not null)
-                .Select(named => AsStored(model.Architecture, named.name, named.Value!))
-                .ToList();
+            var stored = model.ToHuggingFace(parameters);
             SafetensorsFolder.Write(partial, stored, new Dictionary<string, string> { ["format"] = "pt" }, largestFile);
-            WriteConfiguration(model, stored[0].Value.dtype, Path.Combine(partial, ConfigurationFile));
+            WriteConfiguration(model, stored.Values.First().dtype, Path.Combine(partial, ConfigurationFile));
         });
-    }
 
     /// <summary>Refuses a model whose parameters are not here, or not all of them: what would be saved is no model.</summary>
     private static void RequireWhole(LanguageModel model)
@@ -99,14 +130,10 @@ public static class HuggingFaceModel
             {
                 throw new InvalidOperationException(
                     $"Parameter '{name}' has shape [{string.Join(", ", parameter.shape)}] here instead of [{string.Join(", ", shape)}]: the model is "
-                    + "divided over ranks. Save it within using (model.GatherParameters()) of the distributed model, which all ranks enter; "
-                    + "the stages of a pipeline by session.SaveCheckpoint(path, tag, partial: false).");
+                    + "divided over ranks. Save the distributed model instead, whose SaveHuggingFace every rank calls.");
             }
         }
     }
-
-    private static KeyValuePair<string, Tensor> AsStored(Architecture architecture, string name, Tensor parameter) =>
-        KeyValuePair.Create(architecture.StoredNames(name)[0], architecture.IsTransposed(name) ? parameter.t() : parameter);
 
     private static void WriteConfiguration(LanguageModel model, ScalarType type, string path)
     {

@@ -10,8 +10,8 @@ namespace ShardSharp.HuggingFace;
 /// </summary>
 /// <remarks>
 /// Attach them where the model is made, in the function that <c>session.DistributedModel</c> takes: a model that is distributed already must
-/// not get or lose parameters. <see cref="HuggingFaceModel.SaveHuggingFace"/> saves a model with adapters as the plain model that computes
-/// the same. Tell the optimizer to leave out what is frozen: <c>optim.AdamW(parameters.Where(parameter =&gt; parameter.requires_grad))</c>.
+/// not get or lose parameters. <see cref="HuggingFaceModel.SaveHuggingFace(LanguageModel, string, long)"/> saves a model with adapters as the
+/// plain model that computes the same. Tell the optimizer to leave out what is frozen: <c>optim.AdamW(parameters.Where(parameter =&gt; parameter.requires_grad))</c>.
 /// </remarks>
 public sealed class LoraAdapters
 {
@@ -77,8 +77,14 @@ public sealed class LoraAdapters
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
+        Write(_layers.SelectMany(layer => layer.Parameters).ToDictionary(named => named.Name, named => named.Value), folder);
+    }
+
+    /// <summary>Writes adapters, whole, by the names of their parameters in the model.</summary>
+    internal void Write(IReadOnlyDictionary<string, Tensor> parameters, string folder)
+    {
         RequireAttached();
-        AdapterFolder.Write(folder, Options, _model, _layers);
+        AdapterFolder.Write(folder, Options, _model, _layers, parameters);
     }
 
     /// <summary>
@@ -93,15 +99,16 @@ public sealed class LoraAdapters
     }
 
     /// <summary>The parameter to save under a name: merged if it has an adapter, null if it is one.</summary>
-    internal Tensor? AsSaved(string name, Tensor parameter)
+    /// <param name="name">The name.</param>
+    /// <param name="parameters">All parameters, whole, by their names in the model.</param>
+    internal Tensor? AsSaved(string name, IReadOnlyDictionary<string, Tensor> parameters)
     {
-        if (_layers.Any(layer => IsOf(layer, name)))
+        if (_layers.Any(layer => name == layer.DownWeight || name == layer.UpWeight))
             return null;
-        return _layers.FirstOrDefault(layer => name == $"{layer.Name}.weight")?.MergedWeight() ?? parameter;
+        return _layers.FirstOrDefault(layer => name == $"{layer.Name}.weight") is { } adapted
+            ? adapted.Merged(parameters[name], parameters[adapted.DownWeight], parameters[adapted.UpWeight])
+            : parameters[name];
     }
-
-    private static bool IsOf(LoraLayer layer, string name) =>
-        name == $"{layer.Name}.{LoraLayer.DownName}.weight" || name == $"{layer.Name}.{LoraLayer.UpName}.weight";
 
     private void Remove(Action<LoraLayer> remove)
     {

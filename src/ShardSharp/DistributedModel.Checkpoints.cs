@@ -58,6 +58,22 @@ public abstract partial class DistributedModel
         });
     }
 
+    /// <summary>Has the first rank do something with the tensors of the undivided model; every rank calls it.</summary>
+    /// <param name="path">What it is done to, for messages.</param>
+    /// <param name="doing">What is being done, likewise.</param>
+    /// <param name="action">What the first rank does; the tensors go then.</param>
+    /// <exception cref="CheckpointException">It failed; all ranks throw.</exception>
+    internal void OnFirstRank(string path, string doing, Action<IReadOnlyDictionary<string, Tensor>> action)
+    {
+        using var scope = NewDisposeScope();
+        var state = StateDict(firstRankOnly: true);
+        RankOutcome.Require(Groups.World, path, doing, () =>
+        {
+            if (Groups.World.Rank == 0)
+                action(state);
+        });
+    }
+
     /// <summary>What this rank has of the model.</summary>
     /// <param name="prefix">What names are to begin with.</param>
     internal ModelState StateOf(string prefix) =>

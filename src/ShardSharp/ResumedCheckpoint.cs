@@ -23,6 +23,12 @@ public sealed class ResumedCheckpoint
     /// <summary>Tensors of the checkpoint's model that the program's does not have on any rank; none with <c>strict</c>.</summary>
     public IReadOnlyList<string> Unexpected { get; }
 
+    /// <summary>
+    /// Whether the models are cut into the stages of the pipeline as those of the checkpoint were, or into another number of stages, which are on other
+    /// ranks anyway. If not, <see cref="Session.UsePartitionOf"/> would have made it so, and training go on bit by bit.
+    /// </summary>
+    public bool IsCutAlike { get; internal init; } = true;
+
     /// <summary>What the program saved of its own, as <c>userContent</c>.</summary>
     /// <typeparam name="T">The type that was saved, or one that System.Text.Json reads from it.</typeparam>
     /// <returns>The content; the type's default if there was none.</returns>

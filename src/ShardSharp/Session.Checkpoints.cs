@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using ShardSharp.Checkpoints;
 using ShardSharp.DataParallel;
+using static TorchSharp.torch;
 using static TorchSharp.torch.optim.lr_scheduler;
 
 namespace ShardSharp;
@@ -11,6 +12,7 @@ public sealed partial class Session
     private readonly List<IPositionedData> _data = [];
     private readonly Queue<DataPosition> _positions = [];
     private BackgroundSave? _saving;
+    private SavedPartitions? _savedPartitions;
 
     /// <summary>Saves a checkpoint; every rank calls it. It is complete and on disk when the call returns, or not there.</summary>
     /// <remarks>
@@ -33,21 +35,28 @@ public sealed partial class Session
     /// Whether to return as soon as the values are copied, and write while training goes on. The copy is this rank's share of the checkpoint.
     /// A failure is thrown by the next call that saves, by <see cref="FinishCheckpoint"/>, or at the end of the program.
     /// </param>
+    /// <param name="translate">
+    /// For a full checkpoint: makes the tensors that are saved of the undivided model's, by their names, such as
+    /// <c>LanguageModel.ToHuggingFace</c> (SMP: <c>translate_if_full</c>). The first rank calls it, on CPU tensors, and has all of them in memory then.
+    /// </param>
     /// <exception cref="CheckpointException">It could not be saved, on some rank; all ranks throw, and say why.</exception>
-    /// <exception cref="ArgumentException">The tag cannot be the name of a folder, or the model is not of this session.</exception>
+    /// <exception cref="ArgumentException">The tag cannot be the name of a folder, the model is not of this session, or a partial checkpoint is to
+    /// be translated.</exception>
     public void SaveCheckpoint(
         string path, string tag = "latest", bool partial = true, DistributedModel? model = null, DistributedOptimizer? optimizer = null,
-        LRScheduler? scheduler = null, object? userContent = null, int? keptPartialCheckpoints = null, bool inBackground = false)
+        LRScheduler? scheduler = null, object? userContent = null, int? keptPartialCheckpoints = null, bool inBackground = false,
+        Func<IReadOnlyDictionary<string, Tensor>, IReadOnlyDictionary<string, Tensor>>? translate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        RequireFull(partial, translate is not null);
         if (keptPartialCheckpoints < 1)
             throw new ArgumentOutOfRangeException(nameof(keptPartialCheckpoints), keptPartialCheckpoints, "At least one checkpoint stays: the one that is saved.");
         FinishCheckpoint();
         var state = StateOf(model, optimizer, partial, scheduler);
-        using var scope = TorchSharp.torch.NewDisposeScope();
+        using var scope = NewDisposeScope();
         var request = new SaveRequest(path, tag, partial, keptPartialCheckpoints, inBackground);
         var save = CheckpointSave.Prepare(
-            Groups.World, request, () => state.Collect(partial ? Rank : null, userContent as JsonNode ?? JsonSerializer.SerializeToNode(userContent)));
+            Groups.World, request, () => state.Collect(partial ? Rank : null, userContent as JsonNode ?? JsonSerializer.SerializeToNode(userContent)), translate);
         if (inBackground)
             _saving = new BackgroundSave(save, Groups.Checkpoint);
         else
@@ -79,19 +88,60 @@ public sealed partial class Session
     /// <param name="model">The model; null for all of the session.</param>
     /// <param name="optimizer">Its optimizer; null for all of those models.</param>
     /// <param name="scheduler">The learning-rate scheduler, if one was saved.</param>
+    /// <param name="translate">
+    /// For a full checkpoint: makes the undivided model's tensors, by their names, of those that are stored, such as
+    /// <c>LanguageModel.FromHuggingFace</c> (SMP: <c>translate_function</c>). Each rank calls it, and has all of them in memory then.
+    /// </param>
     /// <returns>What training goes on from; null if <paramref name="tag"/> is null and there is no checkpoint yet.</returns>
     /// <exception cref="CheckpointException">There is no such checkpoint, it is damaged, or does not fit, on some rank; all ranks throw, and
     /// say why.</exception>
     public ResumedCheckpoint? ResumeFromCheckpoint(
         string path, string? tag = null, bool partial = true, bool strict = true, bool loadOptimizer = true, DistributedModel? model = null,
-        DistributedOptimizer? optimizer = null, LRScheduler? scheduler = null)
+        DistributedOptimizer? optimizer = null, LRScheduler? scheduler = null,
+        Func<IReadOnlyDictionary<string, Tensor>, IReadOnlyDictionary<string, Tensor>>? translate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        RequireFull(partial, translate is not null);
         FinishCheckpoint();
         loadOptimizer &= partial;
         var state = StateOf(model, optimizer, loadOptimizer, scheduler);
         var resumption = Resumption.Find(Groups.World, path, tag, partial);
-        return resumption?.Run(state, strict, loadOptimizer, Rank, Restore);
+        var threads = Math.Max(1, Environment.ProcessorCount / Position.LocalSize);
+        var resumed = resumption?.Run(state, strict, loadOptimizer, Rank, threads, translate, Restore);
+        if (IsFirstRank && resumed is { IsCutAlike: false })
+        {
+            Console.WriteLine(
+                $"{resumed.Path}: its model was cut into the same number of stages elsewhere, so training goes on equal up to rounding. "
+                + "session.UsePartitionOf(path), before the model is made, takes the checkpoint's partition over.");
+        }
+
+        return resumed;
+    }
+
+    /// <summary>
+    /// Lets models that are made from now on be cut into the stages of the pipeline as those of a checkpoint were, which training goes on from
+    /// bit by bit: what is decided by measured costs may be decided otherwise the next time. Every rank calls it, before its models are made.
+    /// </summary>
+    /// <remarks>
+    /// It counts where the stages are as many and the model's parts the same; otherwise, and where the configuration says how to cut
+    /// (<c>auto_partition</c> = false, a <c>pipeline_partition_file</c> that exists), models are cut as without it.
+    /// </remarks>
+    /// <param name="path">The folder of all checkpoints.</param>
+    /// <param name="tag">Which of them; null for the newest.</param>
+    /// <returns>Whether there is a checkpoint that has a partition.</returns>
+    /// <exception cref="CheckpointException">There is no such checkpoint, or it is damaged; all ranks throw.</exception>
+    public bool UsePartitionOf(string path, string? tag = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        FinishCheckpoint();
+        _savedPartitions = Resumption.Find(Groups.World, path, tag, partial: true)?.ReadPartitions();
+        return _savedPartitions is { Count: > 0 };
+    }
+
+    private static void RequireFull(bool partial, bool translates)
+    {
+        if (partial && translates)
+            throw new ArgumentException("Full checkpoints alone are translated: pass partial: false as well.", nameof(partial));
     }
 
     /// <summary>Waits for a checkpoint that nobody has asked for; the program may be ending by a failure of its own.</summary>

@@ -78,6 +78,7 @@ public sealed partial class Session
                 SplitTied = Configuration.SplitTiedParameters,
                 SkipTracing = Configuration.SkipTracing || microbatch is null,
                 Fixed = given,
+                Saved = _savedPartitions?.Of(_models.Count(known => !known.IsDisposed)),
                 Manual = Configuration.AutoPartition ? null : new ManualPartition(
                     _stages,
                     Configuration.PartitionPatterns is { } patterns ? PartitionPatterns.TryParse(patterns)! : PartitionPatterns.None,

@@ -38,6 +38,7 @@ internal sealed class TrainingState(
             }
         }
 
+        var partitions = SavedPartitions.Of(models.Select(entry => (entry.Number, entry.Model.Pipeline?.Model.Partition)));
         var held = models.Zip(_models).SelectMany(pair => pair.Second.Held(pair.First.Model.BufferChoice)).ToList();
         var state = new JsonObject { ["user_content"] = content?.DeepClone() };
         if (rank is null)
@@ -45,6 +46,7 @@ internal sealed class TrainingState(
         var tensors = Optimizers().ToList();
         held.AddRange(tensors.SelectMany(optimizer => optimizer.Held()));
         held.Add(RandomState.Of(rank.Value));
+        state["partitions"] = partitions.ToJson();
         state["loss_scalers"] = new JsonArray([.. models.Select(entry => JsonSerializer.SerializeToNode(entry.Model.LossScaler?.State))]);
         state["schedulers"] = new JsonArray([.. schedulers.Select(SchedulerState.Of)]);
         state["data"] = JsonSerializer.SerializeToNode(data.Select(positioned => positioned.Position));
@@ -69,6 +71,9 @@ internal sealed class TrainingState(
             : $"the checkpoint has the state of {savedSchedulers} learning-rate schedulers, and the program gave {schedulers.Count}";
     }
 
+    /// <summary>Whether no model is cut into as many stages as a checkpoint's, but elsewhere.</summary>
+    public bool IsCutAs(SavedPartitions saved) => models.All(entry => saved.AllowsFor(entry.Number, entry.Model.Pipeline?.Model.Partition));
+
     /// <summary>Changes parameters of the models.</summary>
     public void Update(Action update)
     {
@@ -77,12 +82,12 @@ internal sealed class TrainingState(
     }
 
     /// <summary>Takes over what optimizers, loss scalers and schedulers keep.</summary>
-    public void LoadOptimizers(CheckpointReader reader)
+    public void LoadOptimizers(CheckpointReader reader, int threads)
     {
         var state = reader.Index.State;
         var saved = SnapshotsOf(state);
         foreach (var (optimizer, (number, _)) in Optimizers().Zip(optimizers))
-            optimizer.Load(reader, saved[number]);
+            optimizer.Load(reader, saved[number], threads);
         foreach (var (scaler, (_, model)) in (state["loss_scalers"]?.AsArray() ?? []).Zip(models))
         {
             if (scaler is not null && model.LossScaler is { } own)

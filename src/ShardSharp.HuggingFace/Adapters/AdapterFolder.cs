@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using ShardSharp.Checkpoints;
 using ShardSharp.HuggingFace.Configuration;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Adapters;
@@ -16,7 +15,13 @@ internal static class AdapterFolder
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    public static void Write(string folder, LoraOptions options, LanguageModel model, IReadOnlyList<LoraLayer> layers) =>
+    /// <param name="folder">Where to.</param>
+    /// <param name="options">What the adapters were made with.</param>
+    /// <param name="model">The model that they are for.</param>
+    /// <param name="layers">The adapters.</param>
+    /// <param name="parameters">Their parameters, whole, by their names in the model.</param>
+    public static void Write(
+        string folder, LoraOptions options, LanguageModel model, IReadOnlyList<LoraLayer> layers, IReadOnlyDictionary<string, Tensor> parameters) =>
         AtomicFolder.Write(folder, partial =>
         {
             var transposed = layers.Any(layer => model.Architecture.IsTransposed($"{layer.Name}.weight"));
@@ -35,7 +40,7 @@ internal static class AdapterFolder
             };
             SafetensorsFile.Write(
                 Path.Combine(partial, WeightsFile),
-                layers.SelectMany(Matrices).Select(named => KeyValuePair.Create(named.Name, (Tensor)named.Matrix.weight!)),
+                layers.SelectMany(layer => layer.Parameters).Select(named => KeyValuePair.Create(Prefix + named.Name, parameters[named.Name])),
                 new Dictionary<string, string> { ["format"] = "pt" });
             AtomicFile.Write(Path.Combine(partial, ConfigurationFile), JsonSerializer.SerializeToUtf8Bytes(configuration, Indented));
         });
@@ -68,16 +73,16 @@ internal static class AdapterFolder
     {
         using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
         using var unrecorded = no_grad();
-        foreach (var (name, matrix) in layers.SelectMany(Matrices))
+        foreach (var (name, weight) in layers.SelectMany(layer => layer.Parameters))
         {
-            using var value = file.Read(name, matrix.weight!.dtype);
-            if (!value.shape.SequenceEqual(matrix.weight.shape))
+            using var value = file.Read(Prefix + name, weight.dtype);
+            if (!value.shape.SequenceEqual(weight.shape))
             {
                 throw new InvalidDataException(
-                    $"{file.Path}: {name} is [{string.Join(", ", value.shape)}], and should be [{string.Join(", ", matrix.weight.shape)}] for this model.");
+                    $"{file.Path}: {Prefix}{name} is [{string.Join(", ", value.shape)}], and should be [{string.Join(", ", weight.shape)}] for this model.");
             }
 
-            matrix.weight.copy_(value);
+            weight.copy_(value);
         }
     }
 
@@ -92,10 +97,4 @@ internal static class AdapterFolder
             ? [.. names.Select(name => name[Prefix.Length..name.LastIndexOf(".lora_", StringComparison.Ordinal)]).Distinct()]
             : throw new UnsupportedModelException($"{file.Path}: tensor {foreign} is no part of an adapter of a linear.");
     }
-
-    private static IEnumerable<(string Name, Linear Matrix)> Matrices(LoraLayer layer) =>
-    [
-        ($"{Prefix}{layer.Name}.{LoraLayer.DownName}.weight", layer.Down),
-        ($"{Prefix}{layer.Name}.{LoraLayer.UpName}.weight", layer.Up),
-    ];
 }

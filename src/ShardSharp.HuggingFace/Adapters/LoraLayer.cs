@@ -42,17 +42,29 @@ internal sealed class LoraLayer
     /// <summary>From there to the outputs.</summary>
     public Linear Up { get; }
 
+    /// <summary>The names of the adapter's parameters in the model.</summary>
+    public string DownWeight => $"{Name}.{DownName}.weight";
+
+    /// <inheritdoc cref="DownWeight"/>
+    public string UpWeight => $"{Name}.{UpName}.weight";
+
+    /// <summary>The adapter's parameters, with their names in the model.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Parameters => [(DownWeight, Down.weight!), (UpWeight, Up.weight!)];
+
     /// <summary>The weight of a linear that computes the same without the adapter.</summary>
-    public Tensor MergedWeight()
+    /// <param name="weight">The linear's weight, whole.</param>
+    /// <param name="down">The adapter's weights, likewise.</param>
+    /// <param name="up">See <paramref name="down"/>.</param>
+    public Tensor Merged(Tensor weight, Tensor down, Tensor up)
     {
         using var unrecorded = no_grad();
         using var scope = NewDisposeScope();
         using Scalar scale = Scale;
 
         // In float32 at least: a weight of a narrow type is rounded once.
-        var wide = promote_types(_target.weight!.dtype, ScalarType.Float32);
-        var added = Up.weight!.to_type(wide).matmul(Down.weight!.to_type(wide)) * scale;
-        return (_target.weight!.to_type(wide) + added).to_type(_target.weight!.dtype).MoveToOuterDisposeScope();
+        var wide = promote_types(weight.dtype, ScalarType.Float32);
+        var added = up.to_type(wide).matmul(down.to_type(wide)) * scale;
+        return (weight.to_type(wide) + added).to_type(weight.dtype).MoveToOuterDisposeScope();
     }
 
     /// <summary>Takes the adapter into the weight, and away.</summary>
@@ -60,7 +72,7 @@ internal sealed class LoraLayer
     {
         using (no_grad())
         {
-            using var merged = MergedWeight();
+            using var merged = Merged(_target.weight!, Down.weight!, Up.weight!);
             _target.weight!.copy_(merged);
         }
 

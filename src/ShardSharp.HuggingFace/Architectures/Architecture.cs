@@ -28,6 +28,11 @@ internal abstract class Architecture
     /// <summary>Names in files of parameters that are one with another where head and embedding are tied, and the others' names.</summary>
     public abstract IReadOnlyDictionary<string, string> Tied { get; }
 
+    /// <summary>Whether files have this besides parameters: a table that can be computed, part of another task, or a copy of what it is tied to.</summary>
+    public bool IsNoParameter(string name) =>
+        ComputedTensors.Any(end => name.EndsWith(end, StringComparison.Ordinal))
+        || ForeignTensors.Any(start => name.StartsWith(start, StringComparison.Ordinal)) || Tied.ContainsKey(name);
+
     /// <summary>The names that files have for a parameter: the one that is saved, then older ones.</summary>
     public virtual IReadOnlyList<string> StoredNames(string parameter) => [parameter];
 

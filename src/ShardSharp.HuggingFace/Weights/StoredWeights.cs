@@ -8,15 +8,15 @@ namespace ShardSharp.HuggingFace.Weights;
 /// <summary>The parameters of a model in the files of a folder, by the names the model has for them.</summary>
 internal sealed class StoredWeights : IDisposable
 {
-    private readonly SafetensorsFolder _files;
+    private readonly WeightFiles _files;
     private readonly Architecture _architecture;
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
     private readonly bool _isBare;
 
-    /// <exception cref="FileNotFoundException">The folder has no safetensors files.</exception>
+    /// <exception cref="FileNotFoundException">The folder has no files with parameters.</exception>
     public StoredWeights(string folder, Architecture architecture)
     {
-        _files = SafetensorsFolder.Open(folder);
+        _files = WeightFiles.Open(folder);
         _architecture = architecture;
 
         // Files of a model without head leave out the name that it has within the one with head.
@@ -24,7 +24,7 @@ internal sealed class StoredWeights : IDisposable
     }
 
     /// <summary>The type of the first parameter.</summary>
-    public ScalarType? FirstType => _files.Names.Select(name => _files.FileOf(name)[name].Type).FirstOrDefault(IsFloatingPoint);
+    public ScalarType? FirstType => _files.Names.Select(_files.TypeOf).FirstOrDefault(IsFloatingPoint);
 
     /// <summary>Reads a parameter.</summary>
     /// <param name="name">Its name in the model.</param>
@@ -37,17 +37,17 @@ internal sealed class StoredWeights : IDisposable
         using var scope = NewDisposeScope();
         var stored = StoredName(name);
         _used.Add(stored);
-        var file = _files.FileOf(stored);
         var isTransposed = _architecture.IsTransposed(name);
         var shape = isTransposed ? [.. expected.shape.Reverse()] : expected.shape;
-        if (!file[stored].Shape.SequenceEqual(shape))
+        var found = _files.ShapeOf(stored);
+        if (!found.SequenceEqual(shape))
         {
             throw new InvalidDataException(
-                $"{file.Path}: tensor {stored} has shape [{string.Join(", ", file[stored].Shape)}], "
+                $"{_files.Path}: tensor {stored} has shape [{string.Join(", ", found)}], "
                 + $"and the model of config.json needs [{string.Join(", ", shape)}].");
         }
 
-        var values = file.Read(stored, type);
+        var values = _files.Read(stored, type);
         if (isTransposed)
             values = values.t().contiguous();
         return new Parameter(values.to(device).MoveToOuterDisposeScope());
@@ -77,13 +77,11 @@ internal sealed class StoredWeights : IDisposable
     {
         using var scope = NewDisposeScope();
         original = Bare(original);
-        if (Read(copy).ne(Read(original)).any().item<bool>())
+        if (_files.Read(copy, null).ne(_files.Read(original, null)).any().item<bool>())
         {
             throw new UnsupportedModelException(
                 $"{_files.Path}: {copy} differs from {original}, but tie_word_embeddings of config.json says that they are one.");
         }
-
-        Tensor Read(string name) => _files.FileOf(name).Read(name);
     }
 
     /// <summary>The name that these files have for a parameter; the one that is saved if they have none.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace ShardSharp.Checkpoints;
@@ -66,6 +67,8 @@ internal static class BlockChecksums
         return checksums;
     }
 
+    // A program may load but one checkpoint: nothing waits for the runtime to find out that this loop is hot.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Four(ReadOnlySpan<byte> bytes, Span<uint> checksums)
     {
         const int Words = BlockBytes / sizeof(ulong);

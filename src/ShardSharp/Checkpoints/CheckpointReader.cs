@@ -3,11 +3,16 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Checkpoints;
 
-/// <summary>A checkpoint, open for reading any part of any tensor, whatever parts it was saved in, without reading the rest.</summary>
+/// <summary>
+/// A checkpoint, open for reading any part of any tensor, whatever parts it was saved in, without reading the rest. Reading may be done by
+/// several threads.
+/// </summary>
 internal sealed class CheckpointReader : IDisposable
 {
     private readonly Dictionary<string, StoredTensor> _tensors;
     private readonly Dictionary<string, SafetensorsFile> _files = new(StringComparer.Ordinal);
+    private readonly Lock _opening = new();
+    private long _bytesRead;
 
     private CheckpointReader(string folder, CheckpointIndex index)
     {
@@ -22,7 +27,7 @@ internal sealed class CheckpointReader : IDisposable
     public CheckpointIndex Index { get; }
 
     /// <summary>Bytes read of tensors so far.</summary>
-    public long BytesRead { get; private set; }
+    public long BytesRead => Interlocked.Read(ref _bytesRead);
 
     /// <param name="folder">The checkpoint's folder.</param>
     /// <exception cref="CheckpointException">There is no checkpoint, or its index is damaged.</exception>
@@ -75,23 +80,39 @@ internal sealed class CheckpointReader : IDisposable
     /// <exception cref="CheckpointException">The tensor is missing or of another shape, or a file is missing or damaged.</exception>
     public void Read(string name, TensorPart part, Tensor target)
     {
-        var stored = Find(name) ?? throw new CheckpointException(Folder, $"there is no tensor {name}.");
+        var stored = Required(name);
         RequireShape(name, part.Shape);
         if (part.Count == 0)
             return;
-        var type = SafetensorsType.TypeOf(stored.TypeName)
-            ?? throw new CheckpointException(Folder, $"tensor {name} has elements of type {stored.TypeName}, which TorchSharp does not have.");
-        if (target.dtype == type && target.device_type == TorchSharp.DeviceType.CPU && target.is_contiguous())
+        if (ReadsInPlace(name, target))
         {
             ReadInto(stored, part, target);
             return;
         }
 
         using var unrecorded = no_grad();
-        using var values = empty(part.Count, dtype: type).DetachFromDisposeScope();
+        using var values = empty(part.Count, dtype: TypeOf(stored)).DetachFromDisposeScope();
         ReadInto(stored, part, values);
         using var shaped = values.view(target.shape);
         target.copy_(shaped);
+    }
+
+    /// <summary>Whether a tensor's elements can be read straight into memory: as they are stored, one behind another.</summary>
+    public bool ReadsInPlace(string name, Tensor target) =>
+        target.dtype == TypeOf(Required(name)) && target.device_type == TorchSharp.DeviceType.CPU && target.is_contiguous();
+
+    /// <summary>Reads some elements of a rank's part straight into its memory (<see cref="ReadsInPlace"/>).</summary>
+    /// <param name="tensor">The part.</param>
+    /// <param name="start">The first of its elements.</param>
+    /// <param name="count">How many.</param>
+    /// <inheritdoc cref="Read(string, TensorPart, Tensor)" path="/exception"/>
+    public unsafe void ReadInPlace(HeldTensor tensor, long start, long count)
+    {
+        RequireShape(tensor.Name, tensor.Part.Shape);
+        var stored = Required(tensor.Name);
+        var target = (byte*)TensorMemory.DataPointer(tensor.Values) + (start * stored.ElementSize);
+        ReadInto(stored, tensor.Part.Run(tensor.Part.Start + start, count), target);
+        GC.KeepAlive(tensor);
     }
 
     /// <summary>Reads a whole tensor.</summary>
@@ -100,10 +121,8 @@ internal sealed class CheckpointReader : IDisposable
     /// <inheritdoc cref="Read(string, TensorPart, Tensor)" path="/exception"/>
     public Tensor Read(string name)
     {
-        var stored = Find(name) ?? throw new CheckpointException(Folder, $"there is no tensor {name}.");
-        var type = SafetensorsType.TypeOf(stored.TypeName)
-            ?? throw new CheckpointException(Folder, $"tensor {name} has elements of type {stored.TypeName}, which TorchSharp does not have.");
-        var target = empty([.. stored.Shape], dtype: type);
+        var stored = Required(name);
+        var target = empty([.. stored.Shape], dtype: TypeOf(stored));
         Read(name, TensorPart.Whole(stored.Shape), target);
         return target;
     }
@@ -153,6 +172,11 @@ internal sealed class CheckpointReader : IDisposable
             ReadInto(stored, TensorPart.Whole(stored.Shape).Run(start, target.Length / stored.ElementSize), address);
     }
 
+    private StoredTensor Required(string name) => Find(name) ?? throw new CheckpointException(Folder, $"there is no tensor {name}.");
+
+    private ScalarType TypeOf(StoredTensor stored) => SafetensorsType.TypeOf(stored.TypeName)
+        ?? throw new CheckpointException(Folder, $"tensor {stored.Name} has elements of type {stored.TypeName}, which TorchSharp does not have.");
+
     private unsafe void ReadInto(StoredTensor stored, TensorPart part, Tensor target)
     {
         ReadInto(stored, part, (byte*)TensorMemory.DataPointer(target));
@@ -171,7 +195,7 @@ internal sealed class CheckpointReader : IDisposable
                 blocks.Read(overlap.There * size, address + (overlap.Here * size), overlap.Count * size);
             }
 
-            BytesRead += blocks?.BytesRead ?? 0;
+            Interlocked.Add(ref _bytesRead, blocks?.BytesRead ?? 0);
         }
     }
 
@@ -179,11 +203,15 @@ internal sealed class CheckpointReader : IDisposable
     private SafetensorsFile FileOf(StoredTensor tensor, StoredPart part)
     {
         var path = Path.Combine(Folder, part.File);
-        if (!_files.TryGetValue(part.File, out var file))
+        SafetensorsFile? file;
+        lock (_opening)
         {
-            if (!File.Exists(path))
-                throw new CheckpointException(path, "the file is missing.");
-            _files[part.File] = file = SafetensorsFile.Open(path);
+            if (!_files.TryGetValue(part.File, out file))
+            {
+                if (!File.Exists(path))
+                    throw new CheckpointException(path, "the file is missing.");
+                _files[part.File] = file = SafetensorsFile.Open(path);
+            }
         }
 
         var entry = file[part.Key];

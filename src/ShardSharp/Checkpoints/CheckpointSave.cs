@@ -21,6 +21,9 @@ internal sealed class CheckpointSave
     private readonly JsonObject _state;
     private readonly IReadOnlyList<KeyValuePair<string, Tensor>> _tensors;
 
+    /// <summary>Makes the tensors of a full checkpoint of those of the model; null to save these.</summary>
+    private Func<IReadOnlyDictionary<string, Tensor>, IReadOnlyDictionary<string, Tensor>>? _translate;
+
     private CheckpointSave(
         SaveRequest request, CheckpointFolder folder, string unfinished, IReadOnlyList<PlannedPart> plan, JsonObject state,
         IReadOnlyList<KeyValuePair<string, Tensor>> tensors) =>
@@ -33,8 +36,11 @@ internal sealed class CheckpointSave
     /// <param name="group">All ranks.</param>
     /// <param name="request">What is to become of it.</param>
     /// <param name="collect">Collects what this rank saves.</param>
+    /// <param name="translate">Makes the tensors of a full checkpoint of those of the model, on the first rank; null to save these.</param>
     /// <exception cref="CheckpointException">A rank cannot save what it has, or the folder cannot be made; nothing has been written.</exception>
-    public static CheckpointSave Prepare(ProcessGroup group, SaveRequest request, Func<SaveContents> collect)
+    public static CheckpointSave Prepare(
+        ProcessGroup group, SaveRequest request, Func<SaveContents> collect,
+        Func<IReadOnlyDictionary<string, Tensor>, IReadOnlyDictionary<string, Tensor>>? translate = null)
     {
         var folder = new CheckpointFolder(request.Folder);
         var path = folder.PathOf(request.Tag, request.Partial);
@@ -59,7 +65,7 @@ internal sealed class CheckpointSave
         var tensors = PartFile.Collect(own, contents!.Held, request.Copies);
         contents.State["optimizers"] = JsonSerializer.SerializeToNode(
             group.Rank == 0 ? Merge([.. reports.Select(rank => rank.Value!.Optimizers)]) : contents.Optimizers);
-        return new CheckpointSave(request, folder, order.Folder, plan, contents.State, tensors);
+        return new CheckpointSave(request, folder, order.Folder, plan, contents.State, tensors) { _translate = translate };
 
         string Decide()
         {
@@ -154,7 +160,13 @@ internal sealed class CheckpointSave
         var whole = _folder.Unfinished(_request.Tag, partial: false);
         Directory.CreateDirectory(whole);
         using (var reader = CheckpointReader.Open(_unfinished))
-            WholeCheckpoint.Write(reader, whole, ModelPrefix);
+        {
+            if (_translate is null)
+                WholeCheckpoint.Write(reader, whole, ModelPrefix);
+            else
+                WholeCheckpoint.WriteTranslated(reader, whole, ModelPrefix, _translate);
+        }
+
         WholeCheckpoint.WriteContent(whole, _state["user_content"]);
         _folder.Publish(whole, _request.Tag, partial: false);
         Directory.Delete(_unfinished, recursive: true);

@@ -86,15 +86,15 @@ internal sealed partial class OptimizerTensors
     /// <summary>Takes a checkpoint's state over. Where it has none of a parameter, the state becomes what it is before the first step.</summary>
     /// <param name="reader">The checkpoint.</param>
     /// <param name="saved">What it has besides tensors.</param>
-    public void Load(CheckpointReader reader, OptimizerSnapshot saved)
+    /// <param name="threads">How many threads read.</param>
+    public void Load(CheckpointReader reader, OptimizerSnapshot saved, int threads)
     {
         using var unrecorded = no_grad();
         foreach (var (options, values) in _optimizer.state_dict().Options.Zip(saved.Groups))
             OptimizerFields.SetOptions(options, values);
-        foreach (var (slot, name, part) in _slots)
+        TensorReads.Run(reader, _slots.SelectMany(entry => Wanted(reader, entry.Slot, entry.Name, entry.Part)), threads);
+        foreach (var (slot, name, _) in _slots)
         {
-            foreach (var field in OptimizerFields.TensorsOf(slot.State))
-                Load(reader, field, slot, NameOf(field, name), part);
             foreach (var (number, values) in saved.Numbers)
             {
                 if (values.TryGetValue(name, out var value))
@@ -103,10 +103,15 @@ internal sealed partial class OptimizerTensors
         }
     }
 
-    private static void Load(CheckpointReader reader, FieldInfo field, OptimizerSlot slot, string name, TensorPart part)
+    /// <summary>What is to be read of a parameter's state; the tensors are there then.</summary>
+    private IEnumerable<HeldTensor> Wanted(CheckpointReader reader, OptimizerSlot slot, string parameter, TensorPart part)
     {
-        if (Room(field, slot, part, reader.Find(name) is not null) is { } room)
-            reader.Read(name, part, room);
+        foreach (var field in OptimizerFields.TensorsOf(slot.State))
+        {
+            var name = NameOf(field, parameter);
+            if (Room(field, slot, part, reader.Find(name) is not null) is { } room)
+                yield return new HeldTensor(name, part, room);
+        }
     }
 
     /// <summary>Where a tensor of a state is to be read to; null where there is none, as of momentum that no step has made yet.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using static TorchSharp.torch;
 
 namespace ShardSharp.Checkpoints;
 
@@ -11,7 +12,6 @@ internal static class WholeCheckpoint
 {
     /// <summary>The file beside the tensors with what the program saved of its own.</summary>
     public const string ContentFile = "user_content.json";
-
 
     private const string Name = "model";
 
@@ -40,6 +40,23 @@ internal static class WholeCheckpoint
         if (files.Count > 1)
             SafetensorsIndex.Write(Path.Combine(folder, $"{Name}.safetensors.index.json"), map, tensors.Sum(tensor => tensor.Bytes));
     }
+
+    /// <summary>Writes what becomes of the weights of a checkpoint, all of which are in memory meanwhile.</summary>
+    /// <param name="reader">The checkpoint.</param>
+    /// <param name="folder">Where to; the folder exists.</param>
+    /// <param name="prefix">What the names of the model's tensors begin with, which is left out.</param>
+    /// <param name="translate">What becomes of them.</param>
+    public static void WriteTranslated(
+        CheckpointReader reader, string folder, string prefix, Func<IReadOnlyDictionary<string, Tensor>, IReadOnlyDictionary<string, Tensor>> translate)
+    {
+        using var scope = NewDisposeScope();
+        SafetensorsFolder.Write(folder, translate(Read(reader, prefix)), new Dictionary<string, string> { ["format"] = "pt" }, LargestFile, Name);
+    }
+
+    /// <summary>The tensors of a model, by their names in it; the caller's.</summary>
+    public static IReadOnlyDictionary<string, Tensor> Read(CheckpointReader reader, string prefix) =>
+        reader.Index.Tensors.Select(tensor => tensor.Name).Where(name => name.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(name => name[prefix.Length..], reader.Read, StringComparer.Ordinal);
 
     /// <summary>Writes what the program saved of its own.</summary>
     public static void WriteContent(string folder, JsonNode? content) =>

@@ -33,6 +33,20 @@ public sealed class CheckpointCommandTests : IDisposable
     }
 
     [Fact]
+    public void Inspect_shows_how_a_model_was_cut_into_stages()
+    {
+        LayerTraining.Run("stages 2", session =>
+        {
+            using var training = new LayerTraining(session);
+            session.SaveCheckpoint(_folder.Path, "cut");
+        });
+        var (code, output, _) = Run("inspect", _folder["cut_partial"]);
+
+        Assert.Equal(0, code);
+        Assert.Matches("\\nmodel 0 in stages: [^,]+, [^,]+\\n", output);
+    }
+
+    [Fact]
     public void Verify_names_what_is_damaged()
     {
         Assert.Equal((0, ""), Of(Run("verify", _folder["a_partial"])));

@@ -115,14 +115,23 @@ public sealed class LoraAdaptersTests
 
     /// <summary>Only the order of sums differs: AdamW's first steps divide small gradients by themselves, so the bound is not tighter.</summary>
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void Two_ranks_train_adapters_as_one_does(int shards)
+    [InlineData(2, 1, 1)]
+    [InlineData(2, 2, 1)]
+    [InlineData(2, 1, 2)]
+    [InlineData(4, 1, 2)]
+    public void Ranks_train_adapters_as_one_does(int ranks, int shards, int stages)
     {
         using var folder = new TemporaryFolder();
         Train(1, new ParallelConfiguration(), folder["one"]);
 
-        Train(2, new ParallelConfiguration { ShardedDataParallelDegree = shards, ShardedPersistenceThreshold = 10 }, folder["two"]);
+        Train(
+            ranks,
+            new ParallelConfiguration
+            {
+                ShardedDataParallelDegree = shards, ShardedPersistenceThreshold = 10, PipelineParallelDegree = stages,
+                ShardOptimizerState = ranks > stages && stages > 1,
+            },
+            folder["two"]);
 
         foreach (var file in (string[])["adapters/adapter_model.safetensors", "model/model.safetensors"])
         {
@@ -132,6 +141,16 @@ public sealed class LoraAdaptersTests
             Assert.All(one.Entries, entry => Assert.True(Distance(one.Read(entry.Name), two.Read(entry.Name)) <= 1e-4, entry.Name));
         }
     }
+
+    [Fact]
+    public void Tensor_parallelism_refuses_adapters_and_says_what_works() => RankHarness.RunSessions(
+        2,
+        session =>
+        {
+            var refusal = Assert.Throws<NotSupportedException>(() => session.DistributedModel(() => Adapted(ReferenceModels.PathOf("llama"))));
+            Assert.Contains("sharded_data_parallel_degree", refusal.Message, StringComparison.Ordinal);
+        },
+        new ParallelConfiguration { TensorParallelDegree = 2, PrescaledBatch = true });
 
     private static void Train(int ranks, ParallelConfiguration configuration, string folder)
     {
@@ -145,26 +164,25 @@ public sealed class LoraAdaptersTests
                 using var model = session.DistributedModel(() => Adapted(path));
                 using var optimizer = session.DistributedOptimizer(
                     model, parameters => optim.AdamW(parameters.Where(parameter => parameter.requires_grad), 1e-2));
-                var rows = reference["input_ids"].shape[0] / session.Size;
+                var data = session.Groups.ReducedData;
+                var rows = reference["input_ids"].shape[0] / data.Size;
                 model.Train();
                 for (var step = 0; step < 3; step++)
                 {
                     using var output = model.Step(
-                        reference["input_ids"].narrow(0, session.Rank * rows, rows), reference["input_ids"].narrow(0, session.Rank * rows, rows),
+                        reference["input_ids"].narrow(0, data.Rank * rows, rows), reference["input_ids"].narrow(0, data.Rank * rows, rows),
                         LanguageModelLoss.NextToken);
                     optimizer.step();
                     optimizer.zero_grad();
                 }
 
                 // Every rank generates: where parameters are sharded, they are gathered for it.
-                Assert.Equal(8, model.Module.Generate([1, 2, 3], new GenerationOptions { NewTokens = 5, StopTokens = [] }).Count);
-                using var gathered = model.GatherParameters();
+                if (session.Configuration.PipelineParallelDegree == 1)
+                    Assert.Equal(8, model.Module.Generate([1, 2, 3], new GenerationOptions { NewTokens = 5, StopTokens = [] }).Count);
                 if (session.IsFirstRank)
-                {
                     Directory.CreateDirectory(folder);
-                    model.Module.SaveHuggingFace(Path.Combine(folder, "model"));
-                    model.Module.Adapters!.Save(Path.Combine(folder, "adapters"));
-                }
+                model.SaveHuggingFace(Path.Combine(folder, "model"));
+                model.SaveAdapters(Path.Combine(folder, "adapters"));
             },
             configuration);
     }

@@ -65,7 +65,7 @@ public sealed class TensorParallelModelTests
                 using var reference = new ReferenceFile(ReferenceModels.PathOf(name));
                 using var model = session.DistributedModel(() => HuggingFaceModel.Load(ReferenceModels.PathOf(name)));
                 var failure = Assert.Throws<InvalidOperationException>(() => model.Module.SaveHuggingFace(folder[$"part{session.Rank}"]));
-                Assert.Contains("Save it within using (model.GatherParameters())", failure.Message, StringComparison.Ordinal);
+                Assert.Contains("Save the distributed model instead", failure.Message, StringComparison.Ordinal);
                 using (model.GatherParameters())
                 {
                     using var _ = no_grad();

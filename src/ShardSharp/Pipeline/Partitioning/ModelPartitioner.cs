@@ -47,6 +47,9 @@ internal static class ModelPartitioner
     private static Decision Decide(
         ModelChain chain, nn.Module model, IReadOnlyList<Tensor> microbatch, IReadOnlyList<ChainBreak> breaks, PartitionRequest request)
     {
+        if (request is { Fixed: null, Manual: null, Saved: { } saved } && Fits(saved, chain, model, request))
+            request = request with { Fixed = saved };
+
         // A partition from elsewhere knows what it was measured with.
         var costs = request.SkipTracing || request.Stages == 1 || request.Fixed is not null
             ? PartCosts.OfParameters(chain, model) : PartCosts.Measure(chain, model, microbatch);
@@ -74,8 +77,7 @@ internal static class ModelPartitioner
             if (partition.Stages.Count != request.Stages)
                 throw new ArgumentException($"The partition that was given has {partition.Stages.Count} stages; pipeline_parallel_degree asks for {request.Stages}.", nameof(request));
 
-            // Which parameters are shared is a fact of the model, not of a file.
-            partition = partition with { Layers = [.. partition.Layers.Zip(costs, (layer, cost) => layer with { SharedParameters = cost.SharedParameters })] };
+            partition = WithShared(partition, costs);
         }
         else if (request.Manual is { } manual)
         {
@@ -91,6 +93,20 @@ internal static class ModelPartitioner
                 $"'{tied.Name}' is used on stages {string.Join(" and ", tied.Stages)}. Put what shares it on one stage, or allow stages to keep copies "
                 + "of it the same: split_tied_parameters = true.", nameof(request))
             : partition;
+    }
+
+    /// <summary>Which parameters are shared is a fact of the model, not of a file.</summary>
+    private static PipelinePartition WithShared(PipelinePartition partition, IReadOnlyList<LayerCost> costs) =>
+        partition with { Layers = [.. partition.Layers.Zip(costs, (layer, cost) => layer with { SharedParameters = cost.SharedParameters })] };
+
+    /// <summary>Whether this run could have decided what another one did: the same parts in as many stages, and within the same limits.</summary>
+    private static bool Fits(string text, ModelChain chain, nn.Module model, PartitionRequest request)
+    {
+        var saved = PipelinePartitionFile.Parse(text, request.MemoryWeight);
+        if (saved.Stages.Count != request.Stages || !saved.Layers.Select(layer => layer.Name).SequenceEqual(chain.Parts.Select(part => part.Name)))
+            return false;
+        var tied = request.SplitTied ? [] : TiedParameter.Of(WithShared(saved, PartCosts.OfParameters(chain, model)));
+        return tied.Count == 0 && saved.Stages.All(stage => stage.Bytes <= (request.StageBytes ?? long.MaxValue));
     }
 
     private static PipelinePartition Automatic(IReadOnlyList<LayerCost> costs, IReadOnlyList<ChainBreak> breaks, PartitionRequest request)

@@ -23,6 +23,9 @@ internal sealed record PartitionRequest
     /// <summary>A partition as <see cref="PipelinePartitionFile"/> writes it, to be used as it is; null for none.</summary>
     public string? Fixed { get; init; }
 
+    /// <summary>What a run before decided, likewise: used as it is where it fits, in place of a decision by cost; null for none.</summary>
+    public string? Saved { get; init; }
+
     /// <summary>What the program decided; null to decide by cost.</summary>
     public ManualPartition? Manual { get; init; }
 

@@ -20,7 +20,7 @@ internal sealed class CutModel
     /// <param name="rank">This rank of the pipeline.</param>
     public CutModel(nn.Module root, PipelineCut cut, StagePlacement placement, int rank)
     {
-        (Root, Placement, Rank, _chain) = (root, placement, rank, cut.Chain);
+        (Root, Partition, Placement, Rank, _chain) = (root, cut.Partition, placement, rank, cut.Chain);
         _stages = [.. Enumerable.Range(0, placement.Stages).Select(cut.PartsOf)];
         var mine = placement.StagesOf(rank).SelectMany(stage => _stages[stage]).ToArray();
         Held = PartialModule.Select(root, mine.SelectMany(part => part.Modules), mine.SelectMany(part => part.Holders));
@@ -28,6 +28,9 @@ internal sealed class CutModel
 
     /// <summary>The whole model.</summary>
     public nn.Module Root { get; }
+
+    /// <summary>Which part is on which stage.</summary>
+    public PipelinePartition Partition { get; }
 
     /// <summary>Which rank of the pipeline runs which stages.</summary>
     public StagePlacement Placement { get; }
