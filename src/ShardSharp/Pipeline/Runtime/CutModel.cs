@@ -18,7 +18,7 @@ internal sealed class CutModel
     /// <param name="rank">This rank of the pipeline.</param>
     public CutModel(nn.Module root, PipelineCut cut, StagePlacement placement, int rank)
     {
-        (Root, Placement, Rank) = (root, placement, rank);
+        (Root, Partition, Placement, Rank) = (root, cut.Partition, placement, rank);
         _stages = [.. Enumerable.Range(0, placement.Stages).Select(cut.PartsOf)];
         var mine = placement.StagesOf(rank).SelectMany(stage => _stages[stage]).ToArray();
         Held = PartialModule.Select(root, mine.SelectMany(part => part.Modules), mine.SelectMany(part => part.Holders));
@@ -26,6 +26,9 @@ internal sealed class CutModel
 
     /// <summary>The whole model.</summary>
     public nn.Module Root { get; }
+
+    /// <summary>Its parts, what they cost, and which stage each is on.</summary>
+    public PipelinePartition Partition { get; }
 
     /// <summary>Which rank of the pipeline runs which stages.</summary>
     public StagePlacement Placement { get; }
@@ -45,6 +48,14 @@ internal sealed class CutModel
 
     /// <summary>The modules that a stage calls.</summary>
     public IEnumerable<nn.Module> ModulesOf(int stage) => _stages[stage].SelectMany(part => part.Modules);
+
+    /// <summary>Bytes of the gradients of this rank's parameters, as far as the allocator counts them.</summary>
+    public long GradientBytes => Held.parameters().Sum(parameter =>
+    {
+        using var gradient = parameter.grad;
+        var bytes = gradient is null ? 0 : gradient.numel() * gradient.element_size();
+        return bytes < AllocatorCode.SmallestBlock ? 0 : bytes;
+    });
 
     /// <summary>How often the gradients of a stage's parameters have been written to; -1 for those that are not there.</summary>
     public long[] GradientVersions(int stage) =>
