@@ -15,6 +15,7 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     CheckpointCommand.Create(),
     LimitCommand.Create(),
     LimitedRun.Create(),
+    SchedulesCommand.Create(),
 };
 var arguments = root.Parse(args);
 var code = arguments.Invoke();

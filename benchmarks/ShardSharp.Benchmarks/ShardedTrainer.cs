@@ -9,6 +9,7 @@ internal sealed class ShardedTrainer : ITrainer
     private readonly Session _session;
     private readonly DistributedModel<GptModel> _model;
     private readonly DistributedOptimizer _optimizer;
+    private readonly List<PipelineTimes> _pipelineSteps = [];
 
     public ShardedTrainer(Session session, TrainOptions options)
     {
@@ -16,13 +17,18 @@ internal sealed class ShardedTrainer : ITrainer
         _model = session.DistributedModel(
             () => new GptModel(options.Shape), plan: _ => Plan(options),
             example: () => [zeros(options.Batch / (options.DataRanks * options.Microbatches), options.Shape.Sequence, dtype: ScalarType.Int64)]);
+        if (_model.Pipeline is { } pipeline)
+            pipeline.MeasuresActivations = true;
         _optimizer = session.DistributedOptimizer(_model, parameters => optim.AdamW(parameters, TrainBenchmark.LearningRate));
     }
 
     public double ActivationMebibytes => (_session.MemoryReport().Activations.Measured ?? 0) / 1048576.0;
 
-    /// <summary>For each step in a pipeline the part of its time in which this rank waited.</summary>
-    public List<double> Bubbles { get; } = [];
+    /// <summary>What all ranks of a pipeline measured in a range of steps. Every rank calls it.</summary>
+    public PipelineResult PipelineResult(Range steps) => PipelineTimes.Result(
+        _model.Pipeline!.Schedule(_session.Configuration.Microbatches, isTraining: true),
+        _session.Groups.World.AllGatherObject(_pipelineSteps[steps].ToArray()),
+        _model.Pipeline.Model.Partition);
 
     public double Step(Tensor inputs, Tensor labels)
     {
@@ -31,7 +37,7 @@ internal sealed class ShardedTrainer : ITrainer
             inputs, labels, _model.TensorParallelism is null ? TrainBenchmark.Loss : (logits, expected) => _model.CrossEntropy(logits, expected));
         _optimizer.step();
         if (_model.Pipeline is { } pipeline)
-            Bubbles.Add(pipeline.Waited / (pipeline.Waited + pipeline.Worked));
+            _pipelineSteps.Add(PipelineTimes.Of(pipeline));
         return _session.MeanOverDataRanks(loss.ReduceMean());
     }
 

@@ -64,8 +64,4 @@ internal sealed class TrainBenchmark(TrainOptions options, int rank)
 /// <param name="Losses">Mean loss of the global batch at each step.</param>
 /// <param name="Activations">What a microbatch takes at the peak, in MiB; 0 where nobody measures.</param>
 internal sealed record TrainMeasurement(
-    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses, double Activations)
-{
-    /// <summary>The part of a step's time in which the rank waited for others; null where there is no pipeline.</summary>
-    public double? Bubble { get; init; }
-}
+    double StepSeconds, double PeakProportionalSet, double PeakResidentSet, IReadOnlyList<double> Losses, double Activations);

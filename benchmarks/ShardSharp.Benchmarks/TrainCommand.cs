@@ -103,9 +103,10 @@ internal static class TrainCommand
         {
             ShardedTrainer? trainer = null;
             var mine = new TrainBenchmark(options, session.Rank).Run(() => trainer = new ShardedTrainer(session, options));
+            var result = Result(options, session.Groups.World.AllGatherObject(mine));
             if (options.Mode == TrainMode.Pp)
-                mine = mine with { Bubble = Median.Of(trainer!.Bubbles.Skip(options.Warmup).Take(options.Steps).ToList()) };
-            return [Result(options, session.Groups.World.AllGatherObject(mine))];
+                result = result with { Pipeline = trainer!.PipelineResult(options.Warmup..(options.Warmup + options.Steps)) };
+            return [result];
         });
     }
 
@@ -123,9 +124,6 @@ internal static class TrainCommand
             [.. ranks.Select(rank => Math.Round(rank.PeakProportionalSet, 1))],
             [.. ranks.Select(rank => Math.Round(rank.PeakResidentSet, 1))],
             ranks[0].Losses,
-            [.. ranks.Select(rank => Math.Round(rank.Activations, 1))])
-        {
-            Bubble = options.Mode == TrainMode.Pp ? [.. ranks.Select(rank => Math.Round(rank.Bubble ?? 0, 4))] : null,
-        };
+            [.. ranks.Select(rank => Math.Round(rank.Activations, 1))]);
     }
 }

@@ -23,6 +23,6 @@ internal sealed record TrainResult(
     IReadOnlyList<double> Losses,
     IReadOnlyList<double> ActivationMib)
 {
-    /// <summary>For each rank of a pipeline the part of a step's time in which it waited for others, the optimizer's step left out.</summary>
-    public IReadOnlyList<double>? Bubble { get; init; }
+    /// <summary>What a pipeline did; null for other modes.</summary>
+    public PipelineResult? Pipeline { get; init; }
 }

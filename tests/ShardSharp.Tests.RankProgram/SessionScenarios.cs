@@ -32,6 +32,10 @@ internal static class SessionScenarios
                 CheckpointScenario.Play(session);
                 break;
 
+            case "pipeline-memory":
+                PipelineMemoryScenario.Play(session);
+                break;
+
             case "throw" when isCulprit:
                 ReadBatch();
                 break;

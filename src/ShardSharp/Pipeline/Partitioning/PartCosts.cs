@@ -10,6 +10,9 @@ namespace ShardSharp.Pipeline.Partitioning;
 /// <summary>What the parts of a model cost.</summary>
 internal static class PartCosts
 {
+    /// <summary>The machine may do something else for a while, and each part of a turn comes at another time than in the turns before.</summary>
+    private const int Turns = 3;
+
     /// <summary>Costs by the size of the parameters alone, for models that are too large to run on one rank.</summary>
     public static IReadOnlyList<LayerCost> OfParameters(ModelChain chain, nn.Module model)
     {
@@ -18,8 +21,8 @@ internal static class PartCosts
     }
 
     /// <summary>
-    /// Runs forward and backward of every part on one microbatch and measures them, after a forward that warms up; the faster of two times counts. Only the activations of one part are in memory at a
-    /// time. Gradients, buffers and the random generator stay as they are.
+    /// Runs forward and backward of every part on one microbatch and measures them, after a forward that warms up; the fastest of three turns counts.
+    /// Only the activations of one part are in memory at a time. Gradients, buffers and the random generator stay as they are.
     /// </summary>
     /// <exception cref="InvalidOperationException">A part computes with a parameter that it does not hold.</exception>
     public static IReadOnlyList<LayerCost> Measure(ModelChain chain, nn.Module model, IReadOnlyList<Tensor> microbatch)
@@ -28,42 +31,71 @@ internal static class PartCosts
         using var scope = NewDisposeScope();
         using var _ = enable_grad();
         WarmUp();
-        var names = SharedNames(chain, model);
         var everything = model.named_parameters().ToArray();
-        var costs = new List<LayerCost>();
-        IReadOnlyList<Tensor> given = [];
-        foreach (var part in chain.Parts)
+        var (times, kept) = (new double[chain.Parts.Count], new long[chain.Parts.Count]);
+        Array.Fill(times, double.PositiveInfinity);
+        for (var turn = 0; turn < Turns; turn++)
         {
-            using var partScope = NewDisposeScope();
-            RequireOwn(part, given, Copies(microbatch), everything);
-
-            // Twice: the machine may do something else during one of them.
-            var (first, _, again) = Once(part, given, Copies(microbatch));
-            foreach (var output in again)
-                output.Dispose();
-            var (second, kept, outputs) = Once(part, given, Copies(microbatch));
-            costs.Add(Cost(part, names, Math.Min(first.TotalSeconds, second.TotalSeconds), kept));
-            foreach (var input in given)
-                input.Dispose();
-            given = [.. outputs.Select(output => output.MoveToOuterDisposeScope())];
+            IReadOnlyList<Tensor> given = [];
+            foreach (var (index, part) in chain.Parts.Index())
+            {
+                using var partScope = NewDisposeScope();
+                if (turn == 0)
+                    RequireOwn(part, given, Copies(microbatch), everything);
+                var (time, bytes, outputs) = Once(part, given, Copies(microbatch), isLast: index == chain.Parts.Count - 1);
+                (times[index], kept[index]) = (Math.Min(times[index], time.TotalSeconds), bytes);
+                foreach (var input in given)
+                    input.Dispose();
+                given = [.. outputs.Select(output => output.MoveToOuterDisposeScope())];
+            }
         }
 
-        return costs;
+        var names = SharedNames(chain, model);
+        return [.. chain.Parts.Zip(times, kept).Select(measured => Cost(measured.First, names, measured.Second, measured.Third))];
     }
 
     /// <summary>Runs a part in both directions: how long it took, what it kept, and what it handed on, as the next part gets it.</summary>
-    private static (TimeSpan Time, long Kept, Tensor[] Outputs) Once(ChainPart part, IReadOnlyList<Tensor> given, IReadOnlyList<Tensor> microbatch)
+    private static (TimeSpan Time, long Kept, Tensor[] Outputs) Once(
+        ChainPart part, IReadOnlyList<Tensor> given, IReadOnlyList<Tensor> microbatch, bool isLast)
     {
         using var scope = NewDisposeScope();
         var inputs = given.Select(tensor => tensor.detach().requires_grad_(tensor.requires_grad)).ToArray();
         var held = TensorAllocator.BytesInUse;
         var start = Stopwatch.GetTimestamp();
-        var outputs = part.Run(inputs, microbatch);
+        var outputs = Forward(part, inputs, microbatch);
         Finish(microbatch);
         var time = Stopwatch.GetElapsedTime(start);
         var kept = Kept(inputs, outputs, TensorAllocator.BytesInUse - held);
-        time += Backward(part, inputs, outputs, microbatch);
+        time += Backward(part, inputs, outputs, microbatch) + (isLast ? Loss(outputs, microbatch) : TimeSpan.Zero);
         return (time, kept, [.. outputs.Select(output => output.detach().requires_grad_(output.requires_grad).MoveToOuterDisposeScope())]);
+    }
+
+    /// <summary>What the part returns; what it made on the way and nobody keeps for backward has gone, as after the forward of a stage.</summary>
+    private static IReadOnlyList<Tensor> Forward(ChainPart part, Tensor[] inputs, IReadOnlyList<Tensor> microbatch)
+    {
+        using var scope = NewDisposeScope();
+        var outputs = part.Run(inputs, microbatch);
+        foreach (var output in outputs.Where(output => !inputs.Concat(microbatch).Contains(output, ReferenceEqualityComparer.Instance)))
+            output.MoveToOuterDisposeScope();
+        return outputs;
+    }
+
+    /// <summary>
+    /// Both directions of what stands in for the loss, which nobody knows here: like a cross-entropy it reads all that the model returns and has
+    /// gradients as large.
+    /// </summary>
+    private static TimeSpan Loss(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> microbatch)
+    {
+        using var scope = NewDisposeScope();
+        var start = Stopwatch.GetTimestamp();
+        foreach (var output in outputs.Where(output => output.is_floating_point() && output.dim() > 0))
+        {
+            var returned = output.detach().requires_grad_();
+            autograd.grad([returned.logsumexp(-1).sum()], [returned]);
+        }
+
+        Finish(microbatch);
+        return Stopwatch.GetElapsedTime(start);
     }
 
     /// <summary>What a model may write to.</summary>

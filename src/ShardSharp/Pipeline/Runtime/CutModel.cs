@@ -29,7 +29,7 @@ internal sealed class CutModel
     /// <summary>The whole model.</summary>
     public nn.Module Root { get; }
 
-    /// <summary>Which part is on which stage.</summary>
+    /// <summary>Its parts, what they cost, and which stage each is on.</summary>
     public PipelinePartition Partition { get; }
 
     /// <summary>Which rank of the pipeline runs which stages.</summary>
@@ -53,6 +53,14 @@ internal sealed class CutModel
 
     /// <summary>The modules that a stage calls.</summary>
     public IEnumerable<nn.Module> ModulesOf(int stage) => _stages[stage].SelectMany(part => part.Modules);
+
+    /// <summary>Bytes of the gradients of this rank's parameters, as far as the allocator counts them.</summary>
+    public long GradientBytes => Held.parameters().Sum(parameter =>
+    {
+        using var gradient = parameter.grad;
+        var bytes = gradient is null ? 0 : gradient.numel() * gradient.element_size();
+        return bytes < AllocatorCode.SmallestBlock ? 0 : bytes;
+    });
 
     /// <summary>How often the gradients of a stage's parameters have been written to; -1 for those that are not there.</summary>
     public long[] GradientVersions(int stage) =>

@@ -18,6 +18,15 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
     /// <summary>How long the latest step had nothing to do but to wait for another rank's tensors.</summary>
     public TimeSpan Waited { get; private set; }
 
+    /// <summary>When each action of the latest step ran, in seconds since its begin.</summary>
+    public IReadOnlyList<TimedAction> Timeline { get; private set; } = [];
+
+    /// <inheritdoc cref="StepRun.MeasuresActivations"/>
+    public bool MeasuresActivations { get; set; }
+
+    /// <inheritdoc cref="StepRun.Activations"/>
+    public IReadOnlyList<long> Activations { get; private set; } = [];
+
     /// <summary>Runs this rank's part of a schedule.</summary>
     /// <exception cref="InvalidOperationException">A step failed before, so that the ranks no longer agree on what comes next.</exception>
     public void Run(PipelineSchedule schedule, IPipelineStep step)
@@ -36,10 +45,10 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
         }
 
         var messages = new PipelineMessages(schedule, group, _buffers);
-        using (var run = new StepRun(model, schedule, step, messages, _splits))
+        using (var run = new StepRun(model, schedule, step, messages, _splits) { MeasuresActivations = MeasuresActivations })
         {
             run.DoAll(schedule.Actions[group.Rank]);
-            (PeakSaved, Waited) = (run.PeakSaved, messages.Waited);
+            (PeakSaved, Waited, Timeline, Activations) = (run.PeakSaved, messages.Waited, run.Timeline, run.Activations);
         }
 
         _buffers.Trim();

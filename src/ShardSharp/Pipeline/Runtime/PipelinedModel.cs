@@ -45,6 +45,15 @@ internal sealed class PipelinedModel : IDisposable
     /// <summary>How long it waited in the latest step: for tensors, and at the end for the other ranks.</summary>
     public TimeSpan Waited => _executor.Waited + _shared;
 
+    /// <inheritdoc cref="PipelineExecutor.Timeline"/>
+    public IReadOnlyList<TimedAction> Timeline => _executor.Timeline;
+
+    /// <inheritdoc cref="StepRun.MeasuresActivations"/>
+    public bool MeasuresActivations { get => _executor.MeasuresActivations; set => _executor.MeasuresActivations = value; }
+
+    /// <inheritdoc cref="StepRun.Activations"/>
+    public IReadOnlyList<long> Activations => _executor.Activations;
+
     /// <summary>Whether this rank has the last stage, which computes losses and outputs.</summary>
     public bool IsLast => Model.Placement.RankOf(Model.Last) == _group.Rank;
 

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using ShardSharp.Native;
 using ShardSharp.Pipeline.Schedules;
 using static TorchSharp.torch;
 
@@ -13,23 +15,44 @@ internal sealed class StepRun(
     CutModel model, PipelineSchedule schedule, IPipelineStep step, PipelineMessages messages, IReadOnlyDictionary<int, WeightSplit> splits) : IDisposable
 {
     private readonly Dictionary<(int Stage, int Microbatch), SavedForward> _saved = [];
+    private readonly List<TimedAction> _timeline = [];
+    private readonly List<long> _activations = [];
 
     /// <summary>The most forwards whose activations were kept at once.</summary>
     public int PeakSaved { get; private set; }
+
+    /// <summary>When each action ran, in seconds since the run began; what it waited for another rank lies before its start.</summary>
+    public IReadOnlyList<TimedAction> Timeline => _timeline;
+
+    /// <summary>Whether to fill <see cref="Activations"/>, for which the gradients of all parameters are looked at after each action.</summary>
+    public bool MeasuresActivations { get; init; }
+
+    /// <summary>Bytes that tensors took after each action beyond what they took before the first, gradients of parameters left out.</summary>
+    public IReadOnlyList<long> Activations => _activations;
 
     /// <summary>Does this rank's actions in order.</summary>
     public void DoAll(IReadOnlyList<PipelineAction> actions)
     {
         var last = actions.Index().LastOrDefault(
             action => action.Item.Kind is PipelineActionKind.Backward or PipelineActionKind.WeightBackward, (Index: -1, default)).Index;
+        var before = MeasuresActivations ? BytesBesideGradients() : 0;
+        var since = Stopwatch.GetTimestamp();
         foreach (var (index, action) in actions.Index())
         {
+            var start = Stopwatch.GetElapsedTime(since) - messages.Waited;
             messages.ReceiveAhead();
-            using var scope = NewDisposeScope();
-            if (action.Kind == PipelineActionKind.Forward)
-                Forward(action);
-            else
-                Backward(action, isLast: index == last);
+            using (NewDisposeScope())
+            {
+                if (action.Kind == PipelineActionKind.Forward)
+                    Forward(action);
+                else
+                    Backward(action, isLast: index == last);
+            }
+
+            // An action waits before it computes.
+            _timeline.Add(new TimedAction(action, (start + messages.Waited).TotalSeconds, Stopwatch.GetElapsedTime(since).TotalSeconds));
+            if (MeasuresActivations)
+                _activations.Add(BytesBesideGradients() - before);
         }
 
         messages.Finish();
@@ -41,6 +64,8 @@ internal sealed class StepRun(
         foreach (var forward in _saved.Values)
             forward.Dispose();
     }
+
+    private long BytesBesideGradients() => TensorAllocator.BytesInUse - model.GradientBytes;
 
     private void Forward(PipelineAction action)
     {

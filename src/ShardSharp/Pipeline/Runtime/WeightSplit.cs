@@ -103,7 +103,9 @@ internal sealed class WeightSplit : IDisposable
 
     private Tensor Capture(Tensor input, Tensor output, Parameter[] own)
     {
-        if (_captured is not null && output.requires_grad && output.numel() <= LargestGrowth * input.numel())
+        // What an embedding returns is as large as what the layers after it take, however few its indices are.
+        var isKept = !input.is_floating_point() || output.numel() <= LargestGrowth * input.numel();
+        if (_captured is not null && output.requires_grad && isKept)
         {
             Parameter[] trained = [.. own.Where(parameter => parameter.requires_grad)];
             if (trained.Length > 0)

@@ -68,10 +68,15 @@ public sealed class ScheduleSimulation
         {
             if (!isKept)
                 held = 0;
-            if (action.Kind == PipelineActionKind.Forward)
-                most = Math.Max(most, held += costs[action.Stage].Activations);
-            else if (action.Kind != PipelineActionKind.InputBackward)
-                held -= costs[action.Stage].Activations;
+            var cost = costs[action.Stage];
+            held += action.Kind switch
+            {
+                PipelineActionKind.Forward => cost.Activations,
+                PipelineActionKind.InputBackward => cost.Deferred,
+                PipelineActionKind.WeightBackward => -cost.Activations - cost.Deferred,
+                _ => -cost.Activations,
+            };
+            most = Math.Max(most, held);
         }
 
         return most;

@@ -7,6 +7,10 @@ namespace ShardSharp.Pipeline.Schedules;
 /// <param name="Activations">Memory that forward leaves behind until the backward is over.</param>
 public sealed record StageCost(double Forward = 1, double InputBackward = 1, double WeightBackward = 1, double Activations = 1)
 {
+    /// <summary>Memory that the gradients of the inputs leave behind, on top of the activations, until those of the parameters have been computed.</summary>
+    /// <value>0 by default.</value>
+    public double Deferred { get; init; }
+
     /// <summary>The time of an action.</summary>
     /// <param name="kind">What is computed.</param>
     public double TimeOf(PipelineActionKind kind) => kind switch

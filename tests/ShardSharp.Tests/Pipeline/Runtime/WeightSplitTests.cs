@@ -44,6 +44,20 @@ public sealed class WeightSplitTests
         }
     }
 
+    /// <summary>A backward of the whole stage for the embedding alone would cost as much as the one that was divided.</summary>
+    [Fact]
+    public void An_embedding_is_taken_from_its_call()
+    {
+        using var outer = NewDisposeScope();
+        using var model = nn.Sequential(nn.Embedding(32, 24), nn.Linear(24, 24), nn.Linear(24, 24 * 5));
+        using var split = new WeightSplit([model], [.. model.parameters()]);
+        var tokens = arange(6);
+
+        var calls = split.Watch(() => model.call(tokens));
+
+        Assert.Equal([32 * 24, 24 * 24], calls.Select(call => call.Parameters[0].numel()));
+    }
+
     private sealed class Mixed : nn.Module<Tensor, Tensor>
     {
         private readonly Linear _first = nn.Linear(6, 6), _twice = nn.Linear(6, 6), _borrowed = nn.Linear(6, 6), _last = nn.Linear(6, 6);
