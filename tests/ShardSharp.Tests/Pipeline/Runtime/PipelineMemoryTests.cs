@@ -27,7 +27,7 @@ public sealed class PipelineMemoryTests
             using var inputs = Randoms.Normal(0, 16, 6);
             using var labels = Randoms.Normal(1, 16, 3);
             var counts = new List<long>();
-            for (var step = 0; step < 14; step++)
+            for (var i = 0; i < 14; i++)
             {
                 using (step(model, inputs, labels))
                     session.Groups.World.Barrier();
