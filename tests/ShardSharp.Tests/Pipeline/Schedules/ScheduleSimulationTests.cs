@@ -23,6 +23,17 @@ public sealed class ScheduleSimulationTests
         string[] Shown(int rank) => [.. simulation.Ranks[rank].Select(timed => FormattableString.Invariant($"{timed.Action} {timed.Start}-{timed.End}"))];
     }
 
+    /// <summary>Rank 0 does 0F0 0F1 0I0 0W0 0I1 0W1, rank 1 does 1F0 1I0 1F1 1I1 1W0 1W1.</summary>
+    [Fact]
+    public void What_the_first_part_of_a_backward_leaves_behind_counts_until_the_second()
+    {
+        StageCost[] costs = [.. Enumerable.Repeat(new StageCost(Activations: 10) { Deferred = 4 }, 2)];
+
+        var simulation = ScheduleSimulation.Run(PipelineSchedules.Create(PipelineScheduleKind.ZeroBubbleH1, 2, 2), costs);
+
+        Assert.Equal([24, 28], simulation.PeakActivations);
+    }
+
     [Fact]
     public void Every_stage_needs_a_cost() => Assert.Contains(
         "2 stages and costs of 1",
