@@ -82,7 +82,9 @@ public abstract partial class DistributedModel
         }
         else if (configuration.ActivationCheckpointing is { } names)
         {
-            activations.Set(names, CheckpointStrategy.Parse(configuration.ActivationCheckpointingStrategy), preservesRandomState: true);
+            var strategy = configuration.ActivationCheckpointingKept is { } kept
+                ? CheckpointStrategy.Keeping(kept) : CheckpointStrategy.Parse(configuration.ActivationCheckpointingStrategy);
+            activations.Set(names, strategy, preservesRandomState: true);
         }
 
         return activations;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ShardSharp.Modules;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -11,6 +12,7 @@ namespace ShardSharp.Activations;
 internal sealed class ActivationCheckpointing(nn.Module root, Recomputation recomputation, ActivationOffloading? offloading) : IDisposable
 {
     private readonly List<CheckpointedModule> _modules = [];
+    private readonly Dictionary<nn.Module, KeptLinear> _linears = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Whether any module is checkpointed, or will be.</summary>
     public bool IsOn => _modules.Count > 0 || Budget is not null;
@@ -29,7 +31,7 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             return;
         }
 
-        if (strategy != CheckpointStrategy.Each)
+        if (strategy != CheckpointStrategy.Each && !strategy.IsSelective)
         {
             throw new ArgumentException(
                 $"Strategy {strategy} divides the members of a Sequential or a ModuleList, but '{name}' is a {module.GetType().Name}; leave the "
@@ -57,12 +59,25 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             Clear(module);
         }
 
-        var options = new CheckpointOptions(preservesRandomState, offloading);
+        var kept = strategy.IsSelective ? ModuleSelection.Linears(root, strategy.KeptNames) : [];
         foreach (var group in strategy.Divide(run))
         {
+            var options = new CheckpointOptions(preservesRandomState, offloading, Products(group, kept));
             var name = group.Count == 1 ? group[0].Name : $"{group[0].Name} to {group[^1].Name}";
             _modules.Add(new CheckpointedModule(name, [.. group.Select(member => member.Module)], options, recomputation));
         }
+    }
+
+    /// <summary>The linear layers of modules whose products are kept, with hooks that do so; null for none.</summary>
+    private KeptProducts? Products(IReadOnlyList<(string Name, nn.Module Module)> group, HashSet<Linear> kept)
+    {
+        Linear[] linears =
+        [
+            .. group.SelectMany(member => ModuleTree.Walk(member.Module)).Select(below => below.Module).OfType<Linear>().Where(kept.Contains),
+        ];
+        foreach (var linear in linears.Where(linear => !_linears.ContainsKey(linear)))
+            _linears[linear] = new KeptLinear(linear, recomputation);
+        return linears.Length == 0 ? null : new KeptProducts(linears);
     }
 
     /// <summary>Keeps a module's activations from now on; whatever group it was in is none any more.</summary>
@@ -133,6 +148,8 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
     {
         foreach (var module in _modules)
             module.Dispose();
+        foreach (var linear in _linears.Values)
+            linear.Dispose();
         Budget?.Dispose();
         recomputation.LetGo();
         offloading?.Dispose();

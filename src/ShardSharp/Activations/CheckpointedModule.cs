@@ -28,6 +28,7 @@ internal sealed class CheckpointedModule : IDisposable
         {
             PreservesRandomState = options.PreservesRandomState,
             Offloading = options.Offloading,
+            Products = options.Products,
         };
         _hooks = run.Count == 1
             ? [new ModuleHooks(run[0], Before, After)]

@@ -6,7 +6,7 @@ namespace ShardSharp.Tests.Activations;
 /// <summary>Every gradient has the same bits with activation checkpointing and without, whatever it is combined with.</summary>
 public sealed class ActivationCheckpointingTests
 {
-    public static TheoryData<string> Strategies { get; } = ["each", "contiguous", "group_2", "group_3"];
+    public static TheoryData<string> Strategies { get; } = ["each", "selective", "contiguous", "group_2", "group_3"];
 
     [Theory]
     [MemberData(nameof(Strategies))]
