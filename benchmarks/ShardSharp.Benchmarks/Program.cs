@@ -13,9 +13,12 @@ var root = new RootCommand("Measures ShardSharp. Every command prints one JSON o
     RecorderCommand.Create(),
     ConstructCommand.Create(),
     CheckpointCommand.Create(),
+    ActivationsCommand.Create(),
     LimitCommand.Create(),
     LimitedRun.Create(),
 };
+foreach (var command in OffloadCommand.Create())
+    root.Add(command);
 var arguments = root.Parse(args);
 var code = arguments.Invoke();
 return arguments.Errors.Count > 0 ? ExitCodes.BadConfiguration : code;

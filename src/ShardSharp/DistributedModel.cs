@@ -48,6 +48,7 @@ public abstract partial class DistributedModel : IDisposable
                 held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
                 _recomputation);
         tensor?.Activate();
+        tensor?.Recomputation = _recomputation;
         _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 

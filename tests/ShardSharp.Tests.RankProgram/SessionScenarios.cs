@@ -32,6 +32,10 @@ internal static class SessionScenarios
                 CheckpointScenario.Play(session);
                 break;
 
+            case "offload":
+                OffloadingScenario.Play(session);
+                break;
+
             case "throw" when isCulprit:
                 ReadBatch();
                 break;

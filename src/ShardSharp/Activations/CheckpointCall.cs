@@ -103,8 +103,10 @@ internal sealed class CheckpointCall
 
             // Until backward is through, which checks that nobody has written to what was computed with.
             using var buffers = _buffers is null ? default : _buffers.Replay();
+            var bytes = _kept?.Bytes ?? 0;
             var started = Stopwatch.GetTimestamp();
             var outputs = Recompute(leaves);
+            _kept?.Products.Cost = (bytes, Stopwatch.GetElapsedTime(started));
             Recomputation.Computed(started);
             return Gradients(leaves, outputs, gradients);
         }

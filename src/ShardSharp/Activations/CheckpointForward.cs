@@ -73,6 +73,13 @@ internal sealed class CheckpointForward : IDisposable
         Parameter[] whole = [.. _parameters.Where(parameter => parameter.numel() > 0)];
         Tensor[] anchor = whole.Length > 0 || _inputs.Any(input => input.requires_grad) ? [] : [zeros(1, requires_grad: true)];
         bool[] needsGradient = [.. _inputs.Select(input => input.requires_grad)];
+        if (_kept is { AreUnchanged: false })
+        {
+            throw new NotSupportedException(
+                $"Checkpointed module '{_region.Name}' changes in place what an nn.Linear of it returned, which strategy selective keeps. Let it compute a "
+                + "new tensor, or use strategy each for it.");
+        }
+
         _kept?.EndForward();
         var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers, _kept);
         _isRecorded = true;

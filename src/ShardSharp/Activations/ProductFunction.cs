@@ -51,9 +51,9 @@ internal sealed class ProductFunction : autograd.SingleTensorFunction<ProductFun
             gradients.Add((bool)ctx.get_data(OfInput) ? InputGradient(rows, weight, gradient).reshape(input.shape) : null);
             gradients.Add((bool)ctx.get_data(OfWeight) ? WeightGradient(rows, weight, gradient) : null);
 
-            // Autograd sums up what is larger than the parameter.
+            // Autograd sums up what is larger than the parameter. libtorch adds the bias to a matrix, or to whatever the product is reshaped to.
             if ((bool)ctx.get_data(OfBias))
-                gradients.Add(gradient);
+                gradients.Add(input.dim() == 2 ? gradient : grad_output.alias());
             foreach (var tensor in gradients)
                 tensor?.DetachFromDisposeScope();
         }
