@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using ShardSharp.Launching;
 
 namespace ShardSharp.Benchmarks;
@@ -33,25 +32,10 @@ internal static class LimitCommand
 
     private static async Task<LimitResult> Run(int limit, int ranks, int privateLimit, CancellationToken cancellation)
     {
-        var self = ProgramCommand.OfThisProcess();
-        var start = new ProcessStartInfo(
-            "prlimit",
-            [
-                $"--data={(long)privateLimit << 20}", self.FileName, .. self.Arguments.TakeWhile(argument => argument != "limit"),
-                LimitedRun.Name, "--ranks", $"{ranks}", "--mib", $"{limit / 2}",
-            ])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var process = Process.Start(start) ?? throw new InvalidOperationException("prlimit does not start.");
-        await using var end = cancellation.Register(process.Kill);
-        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
-        var error = await process.StandardError.ReadToEndAsync(CancellationToken.None);
-        await process.WaitForExitAsync(CancellationToken.None);
-        cancellation.ThrowIfCancellationRequested();
-        return process.ExitCode == 0
-            ? new LimitResult(ranks, limit, privateLimit, 2 * limit, Trained: true, JsonLine.Parse<LimitedResult>(await output), Error: null)
+        var (exitCode, output, error) = await LimitedProcess.RunAsync(
+            privateLimit, "limit", [LimitedRun.Name, "--ranks", $"{ranks}", "--mib", $"{limit / 2}"], cancellation);
+        return exitCode == 0
+            ? new LimitResult(ranks, limit, privateLimit, 2 * limit, Trained: true, JsonLine.Parse<LimitedResult>(output), Error: null)
             : new LimitResult(ranks, limit, privateLimit, 2 * limit, Trained: false, Result: null, error.Split('\n')[0]);
     }
 

@@ -30,7 +30,7 @@ internal static class TrainCommand
         var seed = PositiveOption.Create("--seed", 1234, "Seed of parameters and tokens.", least: 0);
         var checkpointing = new Option<string?>("--activation-checkpointing")
         {
-            Description = "Checkpoint the blocks: each (if no strategy is given), contiguous or group_N.", Arity = ArgumentArity.ZeroOrOne,
+            Description = "Checkpoint the blocks: each (if no strategy is given), selective, contiguous or group_N.", Arity = ArgumentArity.ZeroOrOne,
         };
         var budget = new Option<double?>("--activation-budget") { Description = "MiB that the blocks' activations may take; decides which are checkpointed." };
         var offloading = new Option<bool>("--offload-activations") { Description = "Keep the inputs of checkpointed blocks on a disk." };

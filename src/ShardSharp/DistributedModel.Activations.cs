@@ -74,17 +74,22 @@ public abstract partial class DistributedModel
         var offloading = configuration.OffloadActivations
             ? new ActivationOffloading(configuration.ActivationOffloadingFolder, configuration.ActivationLoadingHorizon)
             : null;
-        var activations = new ActivationCheckpointing(Root, _recomputation, offloading);
+        var activations = new ActivationCheckpointing(Root, _recomputation, offloading) { StageOf = Pipeline is { } pipeline ? pipeline.Model.StageOf : null };
         if (configuration is { ActivationCheckpointing: { } candidates, ActivationMemoryBudgetMegabytes: { } budget })
-        {
-            activations.Budget = new ActivationBudget(
-                Root, ModuleSelection.Runs(Root, candidates).SelectMany(run => run), (long)(budget * 1024 * 1024), replicas, _recomputation);
-        }
+            activations.Budget = BudgetOf(candidates, budget, replicas);
         else if (configuration.ActivationCheckpointing is { } names)
         {
-            activations.Set(names, CheckpointStrategy.Parse(configuration.ActivationCheckpointingStrategy), preservesRandomState: true);
+            var strategy = configuration.ActivationCheckpointingKept is { } kept
+                ? CheckpointStrategy.Keeping(kept) : CheckpointStrategy.Parse(configuration.ActivationCheckpointingStrategy);
+            activations.Set(names, strategy, preservesRandomState: true);
         }
 
         return activations;
     }
+
+    /// <summary>Has the layers that a pattern names be checkpointed so that they stay within a budget, in MiB.</summary>
+    internal void SetActivationBudget(string names, double megabytes) => _activations.Budget = BudgetOf(names, megabytes, Groups.ReducedData);
+
+    private ActivationBudget BudgetOf(string names, double megabytes, ProcessGroup replicas) =>
+        new(Root, ModuleSelection.Runs(Root, names).SelectMany(run => run), (long)(megabytes * 1024 * 1024), replicas, _recomputation);
 }

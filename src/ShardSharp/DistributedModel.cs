@@ -46,6 +46,7 @@ public abstract partial class DistributedModel : IDisposable
                 held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
                 _recomputation);
         TensorParallelism?.Activate();
+        TensorParallelism?.Recomputation = _recomputation;
         _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 

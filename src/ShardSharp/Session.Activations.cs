@@ -67,12 +67,18 @@ public sealed partial class Session
     /// <summary>Calls the members of a <c>Sequential</c> one after another, checkpointed in groups (SMP: <c>checkpoint_sequential</c>).</summary>
     /// <param name="sequential">The modules; each takes and returns a tensor.</param>
     /// <param name="input">What the first is called with.</param>
-    /// <param name="strategy">Which of them are checkpointed together; each for itself if null.</param>
+    /// <param name="strategy">Which of them are checkpointed together, not <c>selective</c>; each for itself if null.</param>
     /// <param name="preserveRandomState">Whether random numbers are the same when a group computes again.</param>
     /// <inheritdoc cref="Checkpoint{TInput, TResult}"/>
     public Tensor CheckpointSequential(Sequential sequential, Tensor input, CheckpointStrategy? strategy = null, bool preserveRandomState = true)
     {
         ArgumentNullException.ThrowIfNull(sequential);
+        if (strategy?.IsSelective is true)
+        {
+            throw new ArgumentException(
+                "Strategy selective needs hooks that stay; use model.SetActivationCheckpointing(sequential, CheckpointStrategy.Selective).", nameof(strategy));
+        }
+
         nn.Module<Tensor, Tensor>[] members = [.. sequential.children().Cast<nn.Module<Tensor, Tensor>>()];
         foreach (var group in (strategy ?? CheckpointStrategy.Each).Divide(members))
         {

@@ -36,6 +36,10 @@ internal static class SessionScenarios
                 PipelineMemoryScenario.Play(session);
                 break;
 
+            case "offload":
+                OffloadingScenario.Play(session);
+                break;
+
             case "throw" when isCulprit:
                 ReadBatch();
                 break;

@@ -1,11 +1,13 @@
 using ShardSharp.Communication;
+using ShardSharp.Modules;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
 
 /// <summary>
-/// Keeps the activations of a model's layers within a budget: the first step measures the layers, the second is the first by the plan, and compared
-/// with it.
+/// Keeps the activations of a model's layers within a budget: the first step measures the layers, the second what keeping the results of their
+/// linear layers saves, where they have any; the next is the first by the plan, and compared with it.
 /// </summary>
 internal sealed class ActivationBudget : IDisposable
 {
@@ -16,6 +18,7 @@ internal sealed class ActivationBudget : IDisposable
     private readonly Recomputation _recomputation;
     private readonly List<LayerScope> _scopes = [];
     private LayerMeasurement? _measurement;
+    private IReadOnlyList<LayerCost>? _measured;
     private PlanObservation? _observation;
 
     /// <param name="root">The model.</param>
@@ -30,7 +33,7 @@ internal sealed class ActivationBudget : IDisposable
         _measurement = new LayerMeasurement(_layers);
     }
 
-    /// <summary>The plan; null before the end of the first step.</summary>
+    /// <summary>The plan; null before the end of the first steps, which measure.</summary>
     public ActivationPlan? Plan { get; private set; }
 
     /// <summary>Told the plan when it is made, and again when it has been compared with a step; null for nobody.</summary>
@@ -46,11 +49,20 @@ internal sealed class ActivationBudget : IDisposable
     {
         if (_measurement is not null)
         {
-            Plan = ActivationPlanner.Best(AgreedCosts(_measurement.Costs), _bytes);
+            _measured = _measurement.Costs;
             _measurement.Dispose();
             _measurement = null;
-            Follow(checkpointing);
-            Reported?.Invoke(Plan);
+            var divisible = _layers.Where(layer => ModuleTree.Walk(layer.Module).Any(below => below.Module is Linear)).ToArray();
+            if (divisible.Length == 0)
+                Decide(checkpointing);
+            else
+                checkpointing.Set(divisible, CheckpointStrategy.Selective, preservesRandomState: true);
+            return;
+        }
+
+        if (_measured is not null)
+        {
+            Decide(checkpointing);
             return;
         }
 
@@ -70,27 +82,56 @@ internal sealed class ActivationBudget : IDisposable
         _scopes.ForEach(scope => scope.Dispose());
     }
 
+    private void Decide(ActivationCheckpointing checkpointing)
+    {
+        var costs = _measured!.Select(cost => checkpointing.ProductsOf(ModuleOf(cost.Name)) is { } products
+            ? cost with
+            {
+                Products = products.Cost, Forward = cost.Forward - (products.IsLastUnused is true ? cost.LastProduct : TimeSpan.Zero),
+            }
+            : cost).ToArray();
+        _measured = null;
+        Plan = ActivationPlanner.Best(AgreedCosts(costs), _bytes);
+        Follow(checkpointing);
+        Reported?.Invoke(Plan);
+    }
+
     private void Follow(ActivationCheckpointing checkpointing)
     {
-        for (var i = 0; i < Plan!.Layers.Count; i++)
+        foreach (var (layer, choice) in Plan!.Layers.Zip(Plan.Choices))
         {
-            var layer = _layers.Single(layer => layer.Name == Plan.Layers[i].Name);
-            if (Plan.IsCheckpointed[i])
-                checkpointing.Set([layer], CheckpointStrategy.Each, preservesRandomState: true);
+            var module = ModuleOf(layer.Name);
+            if (choice == LayerChoice.Selective)
+                continue; // As it was measured.
+            checkpointing.Clear(module);
+            if (choice == LayerChoice.Keep)
+                _scopes.Add(new LayerScope(module));
             else
-                _scopes.Add(new LayerScope(layer.Module));
+                checkpointing.Set([(layer.Name, module)], CheckpointStrategy.Each, preservesRandomState: true);
         }
     }
+
+    private nn.Module ModuleOf(string name) => _layers.Single(layer => layer.Name == name).Module;
 
     /// <summary>The largest costs that any rank has measured, so that all decide alike.</summary>
     private List<LayerCost> AgreedCosts(IReadOnlyList<LayerCost> measured)
     {
-        double[] values = [.. measured.SelectMany(cost => new[] { cost.Kept, cost.Returned, cost.Forward.TotalSeconds })];
+        const double None = -1;
+        double[] values =
+        [
+            .. measured.SelectMany(cost => new[]
+            {
+                cost.Kept, cost.Returned, cost.Forward.TotalSeconds, cost.Products?.Bytes ?? None, cost.Products?.Time.TotalSeconds ?? None,
+            }),
+        ];
         _group.AllReduce(values.AsSpan(), ReduceOperation.Max);
         return
         [
-            .. measured.Select((cost, i) => new LayerCost(
-                cost.Name, (long)values[3 * i], (long)values[(3 * i) + 1], TimeSpan.FromSeconds(values[(3 * i) + 2]))),
+            .. measured.Zip(values.Chunk(5)).Select(agreed => new LayerCost(
+                agreed.First.Name, (long)agreed.Second[0], (long)agreed.Second[1], TimeSpan.FromSeconds(agreed.Second[2]))
+            {
+                Products = agreed.Second[3] == None ? null : ((long)agreed.Second[3], TimeSpan.FromSeconds(agreed.Second[4])),
+            }),
         ];
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ShardSharp.Modules;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -11,6 +12,10 @@ namespace ShardSharp.Activations;
 internal sealed class ActivationCheckpointing(nn.Module root, Recomputation recomputation, ActivationOffloading? offloading) : IDisposable
 {
     private readonly List<CheckpointedModule> _modules = [];
+    private readonly Dictionary<nn.Module, KeptLinear> _linears = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>Which stage of a pipeline calls a module, itself null where stages call only parts of it; null without a pipeline.</summary>
+    public Func<nn.Module, int?>? StageOf { get; init; }
 
     /// <summary>Whether any module is checkpointed, or will be.</summary>
     public bool IsOn => _modules.Count > 0 || Budget is not null;
@@ -29,7 +34,7 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             return;
         }
 
-        if (strategy != CheckpointStrategy.Each)
+        if (strategy != CheckpointStrategy.Each && !strategy.IsSelective)
         {
             throw new ArgumentException(
                 $"Strategy {strategy} divides the members of a Sequential or a ModuleList, but '{name}' is a {module.GetType().Name}; leave the "
@@ -54,15 +59,48 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
         {
             if (!ModuleTree.IsCalled(module))
                 throw new ArgumentException($"'{name}' is a {module.GetType().Name}, which is never called itself; checkpoint what it holds.");
+            if (StageOf is not null && StageOf(module) is null)
+            {
+                throw new ArgumentException(
+                    $"'{name}' is cut by the pipeline, whose stages call parts of it; checkpoint what it holds: '{ModuleTree.NameOf(name, "*")}'.");
+            }
+
             Clear(module);
         }
 
-        var options = new CheckpointOptions(preservesRandomState, offloading);
-        foreach (var group in strategy.Divide(run))
+        var kept = strategy.IsSelective ? ModuleSelection.Linears(root, strategy.KeptNames) : [];
+        foreach (var group in OfOneStage(run).SelectMany(strategy.Divide))
         {
+            var options = new CheckpointOptions(preservesRandomState, offloading, Products(group, kept));
             var name = group.Count == 1 ? group[0].Name : $"{group[0].Name} to {group[^1].Name}";
             _modules.Add(new CheckpointedModule(name, [.. group.Select(member => member.Module)], options, recomputation));
         }
+    }
+
+    /// <summary>Modules that follow one another, in parts that one stage calls: no group goes across ranks.</summary>
+    private List<List<(string Name, nn.Module Module)>> OfOneStage(IReadOnlyList<(string Name, nn.Module Module)> run)
+    {
+        var parts = new List<List<(string, nn.Module)>>();
+        int? last = null;
+        foreach (var member in run)
+        {
+            var stage = StageOf?.Invoke(member.Module);
+            if (parts.Count == 0 || stage != last)
+                parts.Add([]);
+            parts[^1].Add(member);
+            last = stage;
+        }
+
+        return parts;
+    }
+
+    /// <summary>The linear layers of modules, with hooks that keep those that are to be; null for none.</summary>
+    private KeptProducts? Products(IReadOnlyList<(string Name, nn.Module Module)> group, HashSet<Linear> kept)
+    {
+        Linear[] linears = [.. group.SelectMany(member => ModuleTree.Walk(member.Module)).Select(below => below.Module).OfType<Linear>()];
+        foreach (var linear in linears.Where(linear => !_linears.ContainsKey(linear)))
+            _linears[linear] = new KeptLinear(linear, recomputation);
+        return linears.Length == 0 ? null : new KeptProducts(linears, kept);
     }
 
     /// <summary>Keeps a module's activations from now on; whatever group it was in is none any more.</summary>
@@ -74,6 +112,9 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             _modules.Remove(checkpointed);
         }
     }
+
+    /// <summary>What a module keeps that is checkpointed selectively; null for others.</summary>
+    public KeptProducts? ProductsOf(nn.Module module) => _modules.FirstOrDefault(checkpointed => checkpointed.Modules.Contains(module))?.Products;
 
     /// <summary>Begins a step.</summary>
     /// <exception cref="InvalidOperationException">There is nothing to offload.</exception>
@@ -133,6 +174,8 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
     {
         foreach (var module in _modules)
             module.Dispose();
+        foreach (var linear in _linears.Values)
+            linear.Dispose();
         Budget?.Dispose();
         recomputation.LetGo();
         offloading?.Dispose();

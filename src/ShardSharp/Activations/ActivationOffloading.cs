@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using ShardSharp.Modules;
 using ShardSharp.Native;
 using static TorchSharp.torch;
@@ -14,16 +13,12 @@ namespace ShardSharp.Activations;
 /// since it is the input of the next. The kernel reads and writes in the background. Tensors below
 /// <see cref="AllocatorCode.SmallestBlock"/> stay in memory.
 /// </remarks>
-internal sealed unsafe class ActivationOffloading : IDisposable
+internal sealed class ActivationOffloading : IDisposable
 {
-    /// <summary>The one whose tensors this thread makes; libtorch's allocator passes no context.</summary>
-    [ThreadStatic]
-    private static ActivationOffloading? _current;
-
     private readonly SpillFile _file;
+    private readonly SpilledTensors _tensors;
     private readonly int _horizon;
     private readonly List<(CheckpointCall Call, (nint Address, long Length)[] Places)> _waiting = [];
-    private Exception? _failure;
 
     /// <param name="folder">Where the file is made; null chooses one.</param>
     /// <param name="horizon">How many regions before their use inputs are read ahead.</param>
@@ -40,6 +35,7 @@ internal sealed unsafe class ActivationOffloading : IDisposable
 
         _horizon = horizon;
         _file = new SpillFile(SpillFolder.Find(folder, Purpose), Purpose);
+        _tensors = new SpilledTensors(_file);
     }
 
     /// <summary>Bytes of the file that are in use.</summary>
@@ -49,25 +45,11 @@ internal sealed unsafe class ActivationOffloading : IDisposable
 
     /// <summary>A tensor of the same values that lies in the file.</summary>
     /// <exception cref="IOException">The disk is full.</exception>
-    public Tensor Place(Tensor tensor)
+    public Tensor Place(Tensor tensor) => _tensors.Make(() =>
     {
-        using var _ = TensorAllocator.Redirect(&Allocate, &Free);
-        _current = this;
-        try
-        {
-            using var unrecorded = no_grad();
-            var placed = tensor.detach().clone();
-            return _failure is null ? placed : throw Failure();
-        }
-        catch (ExternalException) when (_failure is not null)
-        {
-            throw Failure();
-        }
-        finally
-        {
-            _current = null;
-        }
-    }
+        using var unrecorded = no_grad();
+        return tensor.detach().clone();
+    });
 
     /// <summary>What to keep of a region's inputs: those that lie in the file already as they are, others as copies in it.</summary>
     public List<Tensor> Keep(IReadOnlyList<Tensor> inputs) => [.. inputs.Select(input => Lies(input) ? input : Place(input))];
@@ -99,31 +81,6 @@ internal sealed unsafe class ActivationOffloading : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    /// <summary>Exceptions cannot pass through libtorch: it gets no memory and throws one of its own, and the cause is kept.</summary>
-    [UnmanagedCallersOnly]
-    private static void* Allocate(nuint bytes)
-    {
-        try
-        {
-            return (void*)_current!._file.Allocate((long)bytes);
-        }
-        catch (Exception failure)
-        {
-            _current!._failure ??= failure;
-            return null;
-        }
-    }
-
-    [UnmanagedCallersOnly]
-    private static void Free(void* address) => SpillFile.Free((nint)address);
-
     private bool Lies(Tensor tensor) => tensor.device_type == TorchSharp.DeviceType.CPU && tensor.numel() > 0
         && _file.Holds(TensorMemory.DataPointer(tensor));
-
-    private Exception Failure()
-    {
-        var failure = _failure!;
-        _failure = null;
-        return failure;
-    }
 }

@@ -6,12 +6,11 @@ namespace ShardSharp.Activations;
 /// <summary>Which layers of a model are checkpointed to stay within a budget of memory, and what that is expected to cost.</summary>
 public sealed class ActivationPlan
 {
-    internal ActivationPlan(IReadOnlyList<LayerCost> layers, IReadOnlyList<bool> isCheckpointed, long budget)
+    internal ActivationPlan(IReadOnlyList<LayerCost> layers, IReadOnlyList<LayerChoice> choices, long budget)
     {
-        (Layers, IsCheckpointed, Budget) = (layers, isCheckpointed, budget);
-        PredictedBytes = PeakOf(layers, isCheckpointed);
-        PredictedTime = Enumerable.Range(0, layers.Count).Where(i => isCheckpointed[i])
-            .Aggregate(TimeSpan.Zero, (sum, i) => sum + layers[i].Forward);
+        (Layers, Choices, Budget) = (layers, choices, budget);
+        PredictedBytes = PeakOf(layers, choices);
+        PredictedTime = layers.Zip(choices).Aggregate(TimeSpan.Zero, (sum, layer) => sum + layer.First.TimeOf(layer.Second));
     }
 
     /// <summary>The most bytes that the activations of these layers may take in a microbatch.</summary>
@@ -29,19 +28,23 @@ public sealed class ActivationPlan
     /// <summary>The time of a microbatch of that step that computing again has taken.</summary>
     public TimeSpan? MeasuredTime { get; internal set; }
 
-    /// <summary>Names of the layers that are checkpointed.</summary>
-    public IEnumerable<string> Checkpointed => Enumerable.Range(0, Layers.Count).Where(i => IsCheckpointed[i]).Select(i => Layers[i].Name);
+    /// <summary>Names of the layers that compute everything again.</summary>
+    public IEnumerable<string> Checkpointed => NamesOf(LayerChoice.Recompute);
+
+    /// <summary>Names of the layers that keep what linear layers return and compute the rest again.</summary>
+    public IEnumerable<string> SelectivelyCheckpointed => NamesOf(LayerChoice.Selective);
 
     internal IReadOnlyList<LayerCost> Layers { get; }
 
-    internal IReadOnlyList<bool> IsCheckpointed { get; }
+    internal IReadOnlyList<LayerChoice> Choices { get; }
 
     /// <summary>The plan in a few lines: which layers, and what is expected beside what was measured.</summary>
     public override string ToString()
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"Activation plan: {IsCheckpointed.Count(chosen => chosen)} of {Layers.Count} layers checkpointed");
-        text.Append(CultureInfo.InvariantCulture, $" ({string.Join(", ", Checkpointed.DefaultIfEmpty("none"))}), budget {Mebibytes(Budget)}.");
+        text.Append(CultureInfo.InvariantCulture, $"Activation plan: {Checkpointed.Count()} of {Layers.Count} layers checkpointed");
+        text.Append(CultureInfo.InvariantCulture, $" ({string.Join(", ", Checkpointed.DefaultIfEmpty("none"))}), {SelectivelyCheckpointed.Count()} selectively");
+        text.Append(CultureInfo.InvariantCulture, $" ({string.Join(", ", SelectivelyCheckpointed.DefaultIfEmpty("none"))}), budget {Mebibytes(Budget)}.");
         text.Append(CultureInfo.InvariantCulture, $" Predicted {Mebibytes(PredictedBytes)}, {PredictedTime.TotalMilliseconds:0.0} ms per microbatch");
         if (MeasuredBytes is { } bytes && MeasuredTime is { } time)
             text.Append(CultureInfo.InvariantCulture, $"; measured {Mebibytes(bytes)}, {time.TotalMilliseconds:0.0} ms");
@@ -49,20 +52,22 @@ public sealed class ActivationPlan
     }
 
     /// <summary>
-    /// The most bytes in use of a choice: at the end of forward, or in backward at a checkpointed layer, when it has computed again and what the
-    /// layers after it kept has gone.
+    /// The most bytes in use of a choice: at the end of forward, or in backward at a checkpointed layer, when it has computed again, with the gradient
+    /// of what it returns, and what the layers after it kept has gone.
     /// </summary>
-    internal static long PeakOf(IReadOnlyList<LayerCost> layers, IReadOnlyList<bool> isCheckpointed)
+    internal static long PeakOf(IReadOnlyList<LayerCost> layers, IReadOnlyList<LayerChoice> choices)
     {
         long kept = 0, peak = 0;
         for (var i = 0; i < layers.Count; i++)
         {
-            peak = Math.Max(peak, kept + layers[i].Kept);
-            kept += isCheckpointed[i] ? layers[i].Returned : layers[i].Kept;
+            peak = Math.Max(peak, kept + layers[i].PeakOf(choices[i]));
+            kept += layers[i].BytesOf(choices[i]);
         }
 
         return Math.Max(peak, kept);
     }
+
+    private IEnumerable<string> NamesOf(LayerChoice choice) => Layers.Zip(Choices).Where(layer => layer.Second == choice).Select(layer => layer.First.Name);
 
     private static string Mebibytes(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
 }

@@ -15,33 +15,32 @@ internal static class ActivationPlanner
     /// <exception cref="InvalidOperationException">Not even checkpointing all of them is enough; the message says how much would be.</exception>
     public static ActivationPlan Best(IReadOnlyList<LayerCost> layers, long budget)
     {
-        var beginnings = new List<Beginning> { new(0, TimeSpan.Zero, null, false) };
+        var beginnings = new List<Beginning> { new(0, TimeSpan.Zero, null, default) };
         foreach (var layer in layers)
         {
-            var next = beginnings.Where(beginning => beginning.Kept + layer.Kept <= budget)
-                .SelectMany(beginning => new[]
-                {
-                    new Beginning(beginning.Kept + layer.Kept, beginning.Time, beginning, false),
-                    new Beginning(beginning.Kept + layer.Returned, beginning.Time + layer.Forward, beginning, true),
-                })
+            var next = beginnings
+                .SelectMany(beginning => layer.Choices.Where(choice => beginning.Kept + layer.PeakOf(choice) <= budget).Select(choice => new Beginning(
+                    beginning.Kept + layer.BytesOf(choice), beginning.Time + layer.TimeOf(choice), beginning, choice)))
                 .Where(beginning => beginning.Kept <= budget);
             beginnings = Undominated(next);
         }
 
         if (beginnings.Count == 0)
         {
-            var least = ActivationPlan.PeakOf(layers, [.. layers.Select(layer => layer.Returned < layer.Kept)]);
+            // The last layer may as well keep what it would compute again at once.
+            LayerChoice[] most = [.. layers.Select(layer => layer.Choices.MinBy(layer.BytesOf))];
+            var least = Math.Min(ActivationPlan.PeakOf(layers, most), ActivationPlan.PeakOf(layers, [.. most.SkipLast(1), LayerChoice.Keep]));
             throw new InvalidOperationException(string.Create(
                 CultureInfo.InvariantCulture,
                 $"activation_memory_budget_mb = {budget / 1048576.0:0.##} is too little: with all layers checkpointed their activations take "
                 + $"{least / 1048576.0:0.##} MiB. Raise it to that, or take more microbatches, or smaller batches."));
         }
 
-        var chosen = new bool[layers.Count];
+        var chosen = new LayerChoice[layers.Count];
         var best = beginnings.MinBy(beginning => (beginning.Time, beginning.Kept))!;
         for (var i = layers.Count - 1; i >= 0; i--)
         {
-            chosen[i] = best.IsCheckpointed;
+            chosen[i] = best.Choice;
             best = best.Before!;
         }
 
@@ -61,5 +60,5 @@ internal static class ActivationPlanner
     }
 
     /// <summary>A choice for the first layers.</summary>
-    private sealed record Beginning(long Kept, TimeSpan Time, Beginning? Before, bool IsCheckpointed);
+    private sealed record Beginning(long Kept, TimeSpan Time, Beginning? Before, LayerChoice Choice);
 }

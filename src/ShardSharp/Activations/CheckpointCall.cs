@@ -14,6 +14,7 @@ internal sealed class CheckpointCall
     private object?[] _given;
     private RandomState? _random;
     private BufferState? _buffers;
+    private readonly KeptOutputs? _kept;
     private bool _isDone;
 
     /// <param name="region">The region.</param>
@@ -22,10 +23,13 @@ internal sealed class CheckpointCall
     /// <param name="parameters">The parameters it gives gradients to.</param>
     /// <param name="random">Where the random numbers stood; null where that does not matter. Owned from now on.</param>
     /// <param name="buffers">The buffers it changed; null for none. Owned from now on.</param>
+    /// <param name="kept">The products it kept; null for none. Owned from now on.</param>
     public CheckpointCall(
-        CheckpointRegion region, object?[] given, bool[] needsGradient, Parameter[] parameters, RandomState? random, BufferState? buffers)
+        CheckpointRegion region, object?[] given, bool[] needsGradient, Parameter[] parameters, RandomState? random, BufferState? buffers,
+        KeptOutputs? kept)
     {
-        (_region, _given, _needsGradient, _parameters, _random, _buffers) = (region, given, needsGradient, parameters, random, buffers);
+        (_region, _given, _needsGradient, _parameters, _random, _buffers, _kept) =
+            (region, given, needsGradient, parameters, random, buffers, kept);
     }
 
     /// <summary>Whether a tensor stands for the region's parameters, since nothing else that autograd knows needs a gradient.</summary>
@@ -94,11 +98,15 @@ internal sealed class CheckpointCall
         {
             using var scope = NewDisposeScope();
             var leaves = inputs.Select(Leaf).ToList();
+            if (_kept is not null)
+                UnusedOutput.Find(_kept, () => TrialGradients(leaves, gradients));
 
             // Until backward is through, which checks that nobody has written to what was computed with.
             using var buffers = _buffers is null ? default : _buffers.Replay();
+            var bytes = _kept?.Bytes ?? 0;
             var started = Stopwatch.GetTimestamp();
             var outputs = Recompute(leaves);
+            _kept?.Products.Cost = (bytes, Stopwatch.GetElapsedTime(started));
             Recomputation.Computed(started);
             return Gradients(leaves, outputs, gradients);
         }
@@ -107,6 +115,7 @@ internal sealed class CheckpointCall
             Recomputation.Leave();
             _random?.Dispose();
             _buffers?.Dispose();
+            _kept?.Dispose();
             (_given, _random, _buffers) = ([], null, null);
         }
     }
@@ -127,10 +136,33 @@ internal sealed class CheckpointCall
 
         // What forward computes and autograd does not keep goes before backward, as in a step.
         using var scope = NewDisposeScope();
-        var outputs = OutputsOf(_region, _region.Compute(given), leaves);
-        foreach (var output in outputs.Where(scope.Contains))
-            output.MoveToOuterDisposeScope();
-        return outputs;
+        var outer = Recomputation.Replaying;
+        Recomputation.Replaying = _kept;
+        _kept?.Rewind();
+        try
+        {
+            var outputs = OutputsOf(_region, _region.Compute(given), leaves);
+            foreach (var output in outputs.Where(scope.Contains))
+                output.MoveToOuterDisposeScope();
+            return outputs;
+        }
+        finally
+        {
+            Recomputation.Replaying = outer;
+        }
+    }
+
+    /// <summary>All gradients of the region, to be compared; null where not all can be had.</summary>
+    private IReadOnlyList<Tensor?>? TrialGradients(List<Tensor> leaves, List<Tensor> gradients)
+    {
+        using var buffers = _buffers is null ? default : _buffers.Replay();
+        var outputs = Recompute(leaves);
+        Tensor[] inputs = [.. leaves.Where(leaf => leaf.requires_grad), .. _region.TrainedParameters];
+        var roots = Enumerable.Range(0, outputs.Count).Where(i => outputs[i].requires_grad && !gradients[i].IsInvalid).ToArray();
+        if (roots.Length == 0 || inputs.Any(input => input.numel() == 0))
+            return null;
+        return [.. autograd.grad([.. roots.Select(i => outputs[i])], inputs, [.. roots.Select(i => gradients[i])], allow_unused: true)
+            .Select(gradient => gradient is null || gradient.IsInvalid ? null : gradient)];
     }
 
     private List<Tensor?> Gradients(List<Tensor> leaves, List<Tensor> outputs, List<Tensor> gradients)

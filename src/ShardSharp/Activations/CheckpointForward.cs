@@ -19,6 +19,8 @@ internal sealed class CheckpointForward : IDisposable
     private readonly DisposeScope _scope;
     private RandomState? _random;
     private readonly BufferState? _buffers;
+    private readonly KeptOutputs? _kept;
+    private readonly KeptOutputs? _outerKept;
     private bool _isRecorded;
 
     public CheckpointForward(CheckpointRegion region, object?[] given, List<Tensor> inputs, Parameter[] parameters)
@@ -34,6 +36,9 @@ internal sealed class CheckpointForward : IDisposable
             _buffers = new BufferState(region.Modules);
         _scope = NewDisposeScope();
         _unrecorded = no_grad();
+        _outerKept = region.Recomputation.Recording;
+        _kept = region.Products is { } products ? new KeptOutputs(products) : null;
+        region.Recomputation.Recording = _kept;
     }
 
     /// <summary>Ends it with what the region has computed.</summary>
@@ -68,7 +73,15 @@ internal sealed class CheckpointForward : IDisposable
         Parameter[] whole = [.. _parameters.Where(parameter => parameter.numel() > 0)];
         Tensor[] anchor = whole.Length > 0 || _inputs.Any(input => input.requires_grad) ? [] : [zeros(1, requires_grad: true)];
         bool[] needsGradient = [.. _inputs.Select(input => input.requires_grad)];
-        var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers);
+        if (_kept is { AreUnchanged: false })
+        {
+            throw new NotSupportedException(
+                $"Checkpointed module '{_region.Name}' changes in place what an nn.Linear of it returned, which strategy selective keeps. Let it compute a "
+                + "new tensor, or use strategy each for it.");
+        }
+
+        _kept?.EndForward();
+        var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers, _kept);
         _isRecorded = true;
         _unrecorded.Dispose();
         var kept = _region.Offloading?.Keep(_inputs) ?? _inputs;
@@ -86,6 +99,7 @@ internal sealed class CheckpointForward : IDisposable
 
     public void Dispose()
     {
+        _region.Recomputation.Recording = _outerKept;
         _unrecorded.Dispose();
         _scope.Dispose();
         _inputs.ForEach(input => input.Dispose());
@@ -93,6 +107,7 @@ internal sealed class CheckpointForward : IDisposable
             return;
         _random?.Dispose();
         _buffers?.Dispose();
+        _kept?.Dispose();
     }
 
     private static void Forget(ref RandomState? state)

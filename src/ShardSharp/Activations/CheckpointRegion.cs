@@ -18,6 +18,9 @@ internal sealed record CheckpointRegion(
     /// <summary>Where its inputs wait for backward; null for where they are.</summary>
     public ActivationOffloading? Offloading { get; init; }
 
+    /// <summary>The linear layers in it whose products are kept; null for none.</summary>
+    public KeptProducts? Products { get; init; }
+
     /// <summary>The parameters that it may give gradients to.</summary>
     public IEnumerable<Parameter> TrainedParameters =>
         Modules.SelectMany(module => module.parameters()).Where(parameter => parameter.requires_grad).Distinct<Parameter>(ReferenceEqualityComparer.Instance);

@@ -15,6 +15,7 @@ internal sealed class CheckpointedModule : IDisposable
 {
     private readonly CheckpointRegion _region;
     private readonly ModuleHooks[] _hooks;
+    private readonly LayerScope[] _scopes;
     private readonly Stack<CheckpointForward?> _open = [];
     private bool _isRecomputing;
 
@@ -28,6 +29,7 @@ internal sealed class CheckpointedModule : IDisposable
         {
             PreservesRandomState = options.PreservesRandomState,
             Offloading = options.Offloading,
+            Products = options.Products,
         };
         _hooks = run.Count == 1
             ? [new ModuleHooks(run[0], Before, After)]
@@ -36,10 +38,16 @@ internal sealed class CheckpointedModule : IDisposable
                 new ModuleHooks(run[0], Before, static returned => returned, outermost: true),
                 new ModuleHooks(run[^1], static given => given, After, outermost: true),
             ];
+
+        // What a module of a run computes for itself goes when it ends, not when all of them do.
+        _scopes = run.Count == 1 ? [] : [.. run.Select(module => new LayerScope(module))];
     }
 
     /// <summary>Its modules.</summary>
     public IReadOnlyList<nn.Module> Modules => _region.Modules;
+
+    /// <summary>The linear layers whose products it keeps; null for none.</summary>
+    public KeptProducts? Products => _region.Products;
 
     /// <summary>Gives up what a failure in forward has left open.</summary>
     public void Abandon()
@@ -53,6 +61,8 @@ internal sealed class CheckpointedModule : IDisposable
         Abandon();
         foreach (var hooks in _hooks)
             hooks.Dispose();
+        foreach (var scope in _scopes)
+            scope.Dispose();
     }
 
     /// <summary>Calls the modules one after another. The hooks on them are this region's too, which is computing already.</summary>

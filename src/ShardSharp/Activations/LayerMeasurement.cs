@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using ShardSharp.Modules;
 using ShardSharp.Native;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -41,6 +42,21 @@ internal sealed class LayerMeasurement : IDisposable
                     running = null;
                     return returned;
                 }));
+            foreach (var linear in ModuleTree.Walk(module).Select(below => below.Module).OfType<Linear>())
+            {
+                _hooks.Add(new ModuleHooks(
+                    linear,
+                    given =>
+                    {
+                        running?.BeginProduct();
+                        return given;
+                    },
+                    returned =>
+                    {
+                        running?.EndProduct();
+                        return returned;
+                    }));
+            }
         }
     }
 
@@ -64,7 +80,10 @@ internal sealed class LayerMeasurement : IDisposable
 
         _costs[name] = new LayerCost(
             name, Math.Max(before.Kept, cost.Kept), Math.Max(before.Returned, cost.Returned),
-            before.Forward < cost.Forward ? before.Forward : cost.Forward);
+            before.Forward < cost.Forward ? before.Forward : cost.Forward)
+        {
+            LastProduct = before.LastProduct < cost.LastProduct ? before.LastProduct : cost.LastProduct,
+        };
     }
 
     /// <summary>A forward of a layer under way. What it computes and autograd does not keep goes with it, as where it is checkpointed.</summary>
@@ -73,11 +92,17 @@ internal sealed class LayerMeasurement : IDisposable
         private readonly TorchSharp.DisposeScope _scope;
         private readonly long _before;
         private readonly long _started;
+        private long _productStarted;
+        private TimeSpan _lastProduct;
 
         public Running()
         {
             (_scope, _before, _started) = (NewDisposeScope(), TensorAllocator.BytesInUse, Stopwatch.GetTimestamp());
         }
+
+        public void BeginProduct() => _productStarted = Stopwatch.GetTimestamp();
+
+        public void EndProduct() => _lastProduct = Stopwatch.GetElapsedTime(_productStarted);
 
         public LayerCost End(string name, object? returned)
         {
@@ -90,7 +115,7 @@ internal sealed class LayerMeasurement : IDisposable
             _scope.Dispose();
             var kept = TensorAllocator.BytesInUse - _before;
             var bytes = tensors.Sum(tensor => tensor.numel() * tensor.element_size());
-            return new LayerCost(name, Math.Max(kept, bytes), bytes, time);
+            return new LayerCost(name, Math.Max(kept, bytes), bytes, time) { LastProduct = _lastProduct };
         }
     }
 }

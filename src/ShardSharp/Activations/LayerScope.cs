@@ -17,7 +17,7 @@ internal sealed class LayerScope : IDisposable
 
     private object?[] Before(object?[] given)
     {
-        _scope = is_grad_enabled() ? NewDisposeScope() : null;
+        _scope = NewDisposeScope();
         return given;
     }
 

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using ShardSharp.Modules;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -48,6 +49,25 @@ internal static class ModuleSelection
                 run.Clear();
             }
         }
+    }
+
+    /// <summary>The linear layers of a model, or those that a pattern names.</summary>
+    /// <exception cref="ArgumentException">There are none, or a name fits another module.</exception>
+    public static HashSet<Linear> Linears(nn.Module root, string? pattern)
+    {
+        var all = ModuleTree.Walk(root).Where(below => below.Module is Linear).ToDictionary(below => below.Name, below => (Linear)below.Module);
+        if (pattern is null)
+        {
+            return all.Count > 0 ? [.. all.Values] : throw new ArgumentException(
+                $"{root.GetType().Name} has no nn.Linear, and strategy selective keeps what those return. Use strategy each.");
+        }
+
+        var named = pattern.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).SelectMany(part => Named(root, part));
+        return
+        [
+            .. named.Select(name => all.GetValueOrDefault(name) ?? throw new ArgumentException(
+                $"'{name}' is no nn.Linear, and strategy selective keeps what those return. They are: {string.Join(", ", all.Keys.Take(12))}.")),
+        ];
     }
 
     /// <summary>The name of a module in a model.</summary>

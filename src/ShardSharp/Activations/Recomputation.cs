@@ -18,6 +18,12 @@ internal sealed class Recomputation(bool isReported = false)
     /// </summary>
     public bool IsUnderWay => _depth > 0;
 
+    /// <summary>Where a region that is called now keeps the products of its linear layers; null for nowhere.</summary>
+    public KeptOutputs? Recording { get; set; }
+
+    /// <summary>The products that a region which computes again takes from what it has kept; null for none.</summary>
+    public KeptOutputs? Replaying { get; set; }
+
     /// <summary>Whether other ranks of this process draw from the same random generator, so that what was drawn cannot be drawn again.</summary>
     public bool SharesRandomNumbers { get; set; }
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using ShardSharp.Native;
 
 namespace ShardSharp.Modules;
@@ -10,7 +9,7 @@ namespace ShardSharp.Modules;
 /// The user's code runs as it always does and computes the same numbers; only where libtorch takes memory from is changed, and for this
 /// thread alone. Tensors below <see cref="AllocatorCode.SmallestBlock"/> stay in memory.
 /// </remarks>
-internal sealed unsafe class DelayedConstruction : IDisposable
+internal sealed class DelayedConstruction : IDisposable
 {
     /// <summary>What may be resident of the file, in bytes.</summary>
     internal const long ResidentBound = 256L << 20;
@@ -18,14 +17,10 @@ internal sealed unsafe class DelayedConstruction : IDisposable
     // A kernel that fills memory writes a few GB a second at most: in this time far less than half of the bound.
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
 
-    /// <summary>The construction that this thread runs; libtorch's allocator passes no context.</summary>
-    [ThreadStatic]
-    private static DelayedConstruction? _current;
-
     private readonly SpillFile _file;
+    private readonly SpilledTensors _tensors;
     private readonly ManualResetEvent _ended = new(initialState: false);
     private readonly Thread _watch;
-    private Exception? _failure;
 
     /// <param name="folder">Where the file is made; null chooses one.</param>
     /// <exception cref="PlatformNotSupportedException">libtorch's allocator cannot be replaced here.</exception>
@@ -40,30 +35,14 @@ internal sealed unsafe class DelayedConstruction : IDisposable
         }
 
         _file = new SpillFile(SpillFolder.Find(folder));
+        _tensors = new SpilledTensors(_file);
         _watch = new Thread(BoundResidency) { Name = "delayed initialisation", IsBackground = true };
         _watch.Start();
     }
 
     /// <summary>Runs a function whose tensors come from the file.</summary>
     /// <exception cref="IOException">The disk is full.</exception>
-    public T Build<T>(Func<T> create)
-    {
-        using var _ = TensorAllocator.Redirect(&Allocate, &Free);
-        _current = this;
-        try
-        {
-            var built = create();
-            return _failure is null ? built : throw _failure;
-        }
-        catch (ExternalException) when (_failure is not null)
-        {
-            throw _failure;
-        }
-        finally
-        {
-            _current = null;
-        }
-    }
+    public T Build<T>(Func<T> create) => _tensors.Make(create);
 
     /// <summary>Moves whatever is left of the file to ordinary memory: parameters that this rank holds whole, buffers, other tensors.</summary>
     /// <exception cref="InsufficientMemoryException">It does not fit.</exception>
@@ -77,24 +56,6 @@ internal sealed unsafe class DelayedConstruction : IDisposable
         _ended.Dispose();
         _file.Dispose();
     }
-
-    /// <summary>Exceptions cannot pass through libtorch: it gets no memory and throws one of its own, and the cause is kept.</summary>
-    [UnmanagedCallersOnly]
-    private static void* Allocate(nuint bytes)
-    {
-        try
-        {
-            return (void*)_current!._file.Allocate((long)bytes);
-        }
-        catch (Exception failure)
-        {
-            _current!._failure ??= failure;
-            return null;
-        }
-    }
-
-    [UnmanagedCallersOnly]
-    private static void Free(void* address) => SpillFile.Free((nint)address);
 
     private void BoundResidency()
     {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
@@ -51,6 +52,9 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     /// <summary>The length of the sequence whose parts ranks hold now, where that is known.</summary>
     public long? SequenceLength { get; set; }
+
+    /// <summary>What tells that the sums over ranks are known already, as a module computes again; null where none does.</summary>
+    public Recomputation? Recomputation { get; set; }
 
     /// <summary>Puts hooks on a module, from <see cref="Activate"/> on until the end.</summary>
     public void Hook(string name, nn.Module module, Func<object?[], object?[]>? before, Func<object?, object?>? after)
@@ -135,10 +139,13 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     /// <summary>What a layer that divides its inputs returns: the sum of what the ranks computed, or this rank's part of the sequence of it.</summary>
     public Tensor Leave(Tensor partial)
     {
-        if (!sequenceParallel)
-            return SumOverRanks.Run(partial, group);
-        SequenceLength = partial.shape[^2];
-        return ReduceScatterAlong.Run(partial, SequenceDimension, group);
+        if (sequenceParallel)
+            SequenceLength = partial.shape[^2];
+        var known = Recomputation?.Replaying?.TakeSum();
+        var sum = sequenceParallel ? ReduceScatterAlong.Run(partial, SequenceDimension, group, known) : SumOverRanks.Run(partial, group, known);
+        if (group.Size > 1)
+            Recomputation?.Recording?.AddSum(partial, sum);
+        return sum;
     }
 
     /// <summary>This rank's part of the sequence of a tensor that all have alike.</summary>

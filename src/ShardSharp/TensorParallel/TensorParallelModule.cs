@@ -1,3 +1,4 @@
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Automatic;
@@ -42,6 +43,12 @@ public sealed class TensorParallelModule : IDisposable
 
     /// <summary>Which modules are spread over the ranks, and which are left alone and why.</summary>
     public TensorParallelReport Report { get; }
+
+    /// <summary>What the checkpointed modules of the model share; they keep sums over ranks, so that computing again sums nothing.</summary>
+    internal Recomputation? Recomputation
+    {
+        set => _context.Recomputation = value;
+    }
 
     /// <summary>What this rank holds of each parameter.</summary>
     internal ParameterLayouts Layouts => _context.Layouts;

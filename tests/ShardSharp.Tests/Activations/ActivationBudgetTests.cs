@@ -18,11 +18,11 @@ public sealed class ActivationBudgetTests
     [Fact]
     public void Is_met_and_predicted()
     {
-        // Each layer keeps four activations with what it returns, and one of them where it computes again, as three layers have to.
+        // Each layer keeps four activations with what it returns, two where it keeps the result of its linear layer, and one where it computes again.
         const double Budget = ((4 * Layers) - 9 + 0.5) * Activation;
         var (plan, gradients) = Train(new ParallelConfiguration { ActivationCheckpointing = "layers", ActivationMemoryBudgetMegabytes = Budget });
         Assert.NotNull(plan);
-        Assert.Equal(3, plan.Checkpointed.Count());
+        Assert.InRange((3 * plan.Checkpointed.Count()) + (2 * plan.SelectivelyCheckpointed.Count()), 9, 10);
         Assert.InRange(plan.MeasuredBytes!.Value, 0.95 * plan.PredictedBytes, 1.05 * plan.Budget);
         Assert.Contains("measured", plan.ToString(), StringComparison.Ordinal);
         Assert.Equal(Train(new ParallelConfiguration()).Gradients, gradients);
@@ -48,7 +48,7 @@ public sealed class ActivationBudgetTests
             {
                 using var scope = NewDisposeScope();
                 using var model = session.DistributedModel(() => Randoms.Filled(nn.Sequential([.. Enumerable.Range(0, Layers).Select(_ => new Layer())])));
-                for (var i = 0; i < 3; i++)
+                for (var i = 0; i < 4; i++)
                 {
                     model.ZeroGradients();
                     using var loss = model.Step(Randoms.Normal(1, Samples, Width).requires_grad_(), zeros(1), (output, _) => output.pow(2).mean());

@@ -6,7 +6,7 @@ namespace ShardSharp.Tests.Activations;
 /// <summary>Every gradient has the same bits with activation checkpointing and without, whatever it is combined with.</summary>
 public sealed class ActivationCheckpointingTests
 {
-    public static TheoryData<string> Strategies { get; } = ["each", "contiguous", "group_2", "group_3"];
+    public static TheoryData<string> Strategies { get; } = ["each", "selective", "contiguous", "group_2", "group_3"];
 
     [Theory]
     [MemberData(nameof(Strategies))]
@@ -32,6 +32,7 @@ public sealed class ActivationCheckpointingTests
     [Theory]
     [InlineData("each", true, 1)]
     [InlineData("each", false, 1)]
+    [InlineData("selective", true, 1)]
     [InlineData("group_2", true, 3)]
     public void With_replicas_that_reduce_during_backward(string strategy, bool overlap, int microbatches) =>
         (CheckpointedModels.Training with { Ranks = 2 }).MustNotChange(
@@ -41,6 +42,8 @@ public sealed class ActivationCheckpointingTests
     [Theory]
     [InlineData("each", false)]
     [InlineData("each", true)]
+    [InlineData("selective", false)]
+    [InlineData("selective", true)]
     [InlineData("group_2", true)]
     public void With_sharded_units(string strategy, bool separateHosts) =>
         (CheckpointedModels.Training with { Ranks = 2, SeparateHosts = separateHosts }).MustNotChange(
@@ -48,11 +51,13 @@ public sealed class ActivationCheckpointingTests
             CheckpointedTraining<Stack>.SmallBuckets with { ShardedDataParallelDegree = 2, Microbatches = 2 });
 
     [Theory]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    public void With_mixed_precision(bool bf16, bool separateHosts) =>
+    [InlineData(true, false, "each")]
+    [InlineData(false, true, "each")]
+    [InlineData(true, true, "selective")]
+    [InlineData(false, false, "selective")]
+    public void With_mixed_precision(bool bf16, bool separateHosts, string strategy) =>
         (CheckpointedModels.Training with { Ranks = 2, SeparateHosts = separateHosts }).MustNotChange(
-            model => model.SetActivationCheckpointing("layers"),
+            model => model.SetActivationCheckpointing("layers", CheckpointStrategy.Parse(strategy)),
             CheckpointedTraining<Stack>.SmallBuckets with { BFloat16 = bf16, Float16 = !bf16, ShardedDataParallelDegree = separateHosts ? 2 : 1 });
 
     [Fact]
@@ -61,10 +66,11 @@ public sealed class ActivationCheckpointingTests
         CheckpointedTraining<Stack>.SmallBuckets with { ShardOptimizerState = true, BackwardPassesPerStep = 2 });
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void With_inputs_on_a_disk(int ranks) => (CheckpointedModels.Training with { Ranks = ranks }).MustNotChange(
-        model => model.SetActivationCheckpointing("layers"),
+    [InlineData(1, "each")]
+    [InlineData(2, "each")]
+    [InlineData(1, "selective")]
+    public void With_inputs_on_a_disk(int ranks, string strategy) => (CheckpointedModels.Training with { Ranks = ranks }).MustNotChange(
+        model => model.SetActivationCheckpointing("layers", CheckpointStrategy.Parse(strategy)),
         CheckpointedTraining<Stack>.SmallBuckets with { OffloadActivations = true, ActivationCheckpointing = "_first" });
 
     [Fact]

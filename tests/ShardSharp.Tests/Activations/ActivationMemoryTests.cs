@@ -16,6 +16,7 @@ public sealed class ActivationMemoryTests
 
     [Theory]
     [InlineData("each", 50, 32)]
+    [InlineData("selective", 50, 32)]
     [InlineData("group_3", 50, 32)]
     [InlineData("each", 5, Samples, true)]
     public void Holds_the_same_after_many_steps(string strategy, int window, int samples, bool offloads = false)
@@ -50,6 +51,9 @@ public sealed class ActivationMemoryTests
         const double Wide = Width * Samples * sizeof(float);
         Assert.InRange(each / Wide, Layers, Layers + 14);
         Assert.True(each < 0.5 * plain, $"{each} of {plain}");
+
+        // Of three linear maps the results, which all are needed, and the input.
+        Assert.InRange(Activations(Configuration("selective")) / Wide, 4 * Layers, (4 * Layers) + 10);
     }
 
     private static ParallelConfiguration Configuration(string strategy) => new()

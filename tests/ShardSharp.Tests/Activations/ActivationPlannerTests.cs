@@ -6,9 +6,12 @@ namespace ShardSharp.Tests.Activations;
 /// <summary>The plan within a budget is the best there is.</summary>
 public sealed class ActivationPlannerTests
 {
-    private static readonly Gen<LayerCost[]> Layers = Gen.Select(Gen.Int[0, 40], Gen.Int[1, 8], Gen.Int[0, 9])
-        .Select(drawn => new LayerCost($"layer {drawn}", drawn.Item1 + drawn.Item2, drawn.Item2, TimeSpan.FromMilliseconds(drawn.Item3)))
-        .Array[0, 9];
+    private static readonly Gen<LayerCost[]> Layers = Gen.Select(Gen.Int[0, 40], Gen.Int[1, 8], Gen.Int[0, 9], Gen.Int[-10, 20], Gen.Int[0, 5])
+        .Select(drawn => new LayerCost($"layer {drawn}", drawn.Item1 + drawn.Item2, drawn.Item2, TimeSpan.FromMilliseconds(drawn.Item3))
+        {
+            Products = drawn.Item4 < 0 ? null : (drawn.Item4, TimeSpan.FromMilliseconds(drawn.Item5)),
+        })
+        .Array[0, 7];
 
     [Fact]
     public void No_choice_within_the_budget_computes_less_again() => Gen.Select(Layers, Gen.Int[0, 200]).Sample((layers, budget) =>
@@ -30,7 +33,7 @@ public sealed class ActivationPlannerTests
     public void Is_never_slower_than_a_uniform_strategy_within_the_budget()
     {
         LayerCost[] layers = [.. Enumerable.Range(0, 16).Select(i => new LayerCost($"{i}", 17, 1, TimeSpan.FromMilliseconds(10)))];
-        bool[] every2nd = [.. Enumerable.Range(0, 16).Select(i => i % 2 == 0)];
+        LayerChoice[] every2nd = [.. Enumerable.Range(0, 16).Select(i => i % 2 == 0 ? LayerChoice.Recompute : LayerChoice.Keep)];
         var budget = ActivationPlan.PeakOf(layers, every2nd);
         Assert.True(ActivationPlanner.Best(layers, budget).PredictedTime <= new ActivationPlan(layers, every2nd, budget).PredictedTime);
     }
@@ -44,6 +47,6 @@ public sealed class ActivationPlannerTests
         Assert.Equal(23 << 20, ActivationPlanner.Best(layers, 23 << 20).PredictedBytes);
     }
 
-    private static IEnumerable<bool[]> Choices(LayerCost[] layers) => Enumerable.Range(0, 1 << layers.Length)
-        .Select(bits => Enumerable.Range(0, layers.Length).Select(i => (bits >> i & 1) == 1).ToArray());
+    private static IEnumerable<LayerChoice[]> Choices(LayerCost[] layers) => layers.Aggregate(
+        (IEnumerable<LayerChoice[]>)[[]], (beginnings, layer) => beginnings.SelectMany(beginning => layer.Choices.Select(choice => (LayerChoice[])[.. beginning, choice])));
 }

@@ -62,6 +62,18 @@ internal sealed class CutModel
         return bytes < AllocatorCode.SmallestBlock ? 0 : bytes;
     });
 
+    /// <summary>The stage that calls a module, or what holds it; null where stages call only parts of it.</summary>
+    public int? StageOf(nn.Module module)
+    {
+        for (var stage = 0; stage < Placement.Stages; stage++)
+        {
+            if (ModulesOf(stage).SelectMany(part => ModuleTree.Walk(part)).Any(below => ReferenceEquals(below.Module, module)))
+                return stage;
+        }
+
+        return null;
+    }
+
     /// <summary>How often the gradients of a stage's parameters have been written to; -1 for those that are not there.</summary>
     public long[] GradientVersions(int stage) =>
     [

@@ -12,6 +12,12 @@ internal static class RankFunction
     /// <summary>Whether autograd has to know of a function of this tensor.</summary>
     public static bool IsRecorded(Tensor tensor) => tensor.requires_grad && is_grad_enabled();
 
+    /// <summary>A result that is known already, or none, as an argument of a function that autograd takes for no input.</summary>
+    public static List<Tensor> Known(Tensor? result) => result is null ? [] : [result];
+
+    /// <summary>That result again.</summary>
+    public static Tensor? Known(object argument) => ((List<Tensor>)argument).FirstOrDefault();
+
     /// <summary>
     /// What a function returns. TorchSharp makes another tensor of the same size for each, for the case that no gradient arrives, which lives as
     /// long as the caller's dispose scope: of use to nobody here, and as much memory as the activations themselves.

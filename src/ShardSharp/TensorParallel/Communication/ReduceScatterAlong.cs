@@ -14,15 +14,16 @@ internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceS
     /// <param name="tensor">This rank's part of the sum [.., length, ..], of the same shape on all ranks.</param>
     /// <param name="dimension">Which dimension is divided; from the end if negative. Parts differ by one in length where ranks do not divide it.</param>
     /// <param name="group">The ranks.</param>
+    /// <param name="known">What it returns, where that is known already; null has it computed.</param>
     /// <returns>This rank's part of the sum along the dimension [.., part, ..].</returns>
-    public static Tensor Run(Tensor tensor, int dimension, ProcessGroup group)
+    public static Tensor Run(Tensor tensor, int dimension, ProcessGroup group, Tensor? known = null)
     {
         if (group.Size == 1)
             return tensor.alias();
         var along = AlongDimension.Normalized(tensor, dimension);
         return RankFunction.IsRecorded(tensor)
-            ? RankFunction.Applied(() => apply(tensor, group, along))
-            : AlongDimension.ReduceScatter(tensor, along, group);
+            ? RankFunction.Applied(() => apply(tensor, group, along, RankFunction.Known(known)))
+            : known ?? AlongDimension.ReduceScatter(tensor, along, group);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
@@ -31,7 +32,7 @@ internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceS
         ctx.save_data(RankFunction.Group, group);
         ctx.save_data(RankFunction.Dimension, dimension);
         ctx.save_data(RankFunction.Total, tensor.shape[dimension]);
-        return AlongDimension.ReduceScatter(tensor, dimension, group);
+        return RankFunction.Known(vars[3]) ?? AlongDimension.ReduceScatter(tensor, dimension, group);
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -43,6 +44,6 @@ internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceS
             group,
             () => AlongDimension.Gather(grad_output, dimension, group, total),
             () => zeros([.. grad_output.shape.Take(dimension), total, .. grad_output.shape.Skip(dimension + 1)], grad_output.dtype, grad_output.device));
-        return [gradient, null!, null!];
+        return [gradient, null!, null!, null!];
     }
 }

@@ -13,16 +13,19 @@ internal sealed class SumOverRanks : autograd.SingleTensorFunction<SumOverRanks>
 
     /// <param name="tensor">This rank's part of the sum, of the same shape on all ranks.</param>
     /// <param name="group">The ranks.</param>
+    /// <param name="known">The sum, where it is known already; null has it computed.</param>
     /// <returns>The sum, of that shape, with the same bits on all ranks.</returns>
-    public static Tensor Run(Tensor tensor, ProcessGroup group)
+    public static Tensor Run(Tensor tensor, ProcessGroup group, Tensor? known = null)
     {
         if (group.Size == 1)
             return tensor.alias();
-        return RankFunction.IsRecorded(tensor) ? RankFunction.Applied(() => apply(tensor, group)) : AlongDimension.Sum(tensor, group);
+        return RankFunction.IsRecorded(tensor)
+            ? RankFunction.Applied(() => apply(tensor, group, RankFunction.Known(known)))
+            : known ?? AlongDimension.Sum(tensor, group);
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars) =>
-        AlongDimension.Sum((Tensor)vars[0], (ProcessGroup)vars[1]);
+        RankFunction.Known(vars[2]) ?? AlongDimension.Sum((Tensor)vars[0], (ProcessGroup)vars[1]);
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => [grad_output, null!];
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => [grad_output, null!, null!];
 }

@@ -175,6 +175,9 @@ internal static class ConfigurationKeys
         new ConfigurationKey<string>(
             "activation_checkpointing_strategy", new GroupingSyntax(), c => c.ActivationCheckpointingStrategy,
             (c, v) => c with { ActivationCheckpointingStrategy = v }),
+        new ConfigurationKey<string?>(
+            "activation_checkpointing_kept", new NamesSyntax(), c => c.ActivationCheckpointingKept,
+            (c, v) => c with { ActivationCheckpointingKept = v }),
         new ConfigurationKey<double?>(
             "activation_memory_budget_mb", new OptionalSyntax<double>(new NumberSyntax(0.001, 1e9)), c => c.ActivationMemoryBudgetMegabytes,
             (c, v) => c with { ActivationMemoryBudgetMegabytes = v }),

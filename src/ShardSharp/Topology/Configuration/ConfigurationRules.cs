@@ -75,6 +75,10 @@ internal static class ConfigurationRules
         new("partition_patterns",
             c => c.Values is { AutoPartition: true, PartitionPatterns: not null } ? "must be null with auto_partition = true" : null,
             c => c.Values with { PartitionPatterns = null }),
+        new("activation_checkpointing_kept",
+            c => c.Values is { ActivationCheckpointingKept: not null, ActivationCheckpointingStrategy: not GroupingSyntax.Selective }
+                ? "must be null with activation_checkpointing_strategy other than selective, which keeps what it names" : null,
+            c => c.Values with { ActivationCheckpointingKept = null }),
         new("activation_memory_budget_mb",
             c => c.Values is { ActivationMemoryBudgetMegabytes: not null, ActivationCheckpointing: null }
                 ? "must be null without activation_checkpointing, which names the modules to choose from" : null,

@@ -12,10 +12,17 @@ public sealed partial record ParallelConfiguration
 
     /// <summary>
     /// Which of these modules that follow one another in a list are checkpointed together: <c>each</c> for itself, all of them
-    /// (<c>contiguous</c>), or N at a time (<c>group_N</c>).
+    /// (<c>contiguous</c>), or N at a time (<c>group_N</c>); or each for itself, but with what linear layers return kept (<c>selective</c>).
     /// </summary>
     /// <value>Default <c>"each"</c>.</value>
     public string ActivationCheckpointingStrategy { get; init; } = "each";
+
+    /// <summary>
+    /// With <c>activation_checkpointing_strategy</c> = <c>selective</c> the linear layers whose results are kept: their names in the model, separated
+    /// by commas, with <c>*</c> for any part between two dots; null for all of them.
+    /// </summary>
+    /// <value>Default <c>null</c>.</value>
+    public string? ActivationCheckpointingKept { get; init; }
 
     /// <summary>
     /// How much memory the activations of the modules named by <c>activation_checkpointing</c> may take on each rank in a microbatch, in MiB: the

@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace ShardSharp.Topology;
 
-/// <summary>How modules that follow one another are grouped: each, contiguous, or group_N.</summary>
+/// <summary>How modules that follow one another are grouped: each, selective, contiguous, or group_N.</summary>
 internal sealed class GroupingSyntax : ValueSyntax<string>
 {
-    public const string Each = "each", Contiguous = "contiguous", Group = "group_";
+    public const string Each = "each", Selective = "selective", Contiguous = "contiguous", Group = "group_";
 
-    public override string Description => "\"each\", \"contiguous\" or \"group_N\" with a number N of at least 1";
+    public override string Description => "\"each\", \"selective\", \"contiguous\" or \"group_N\" with a number N of at least 1";
 
     /// <summary>The number of <c>group_N</c>; null for other names.</summary>
     public static int? SizeOf(string? name) =>
@@ -20,7 +20,7 @@ internal sealed class GroupingSyntax : ValueSyntax<string>
         return raw.String is not null;
     }
 
-    public override string Nearest(string value) => value is Each or Contiguous || SizeOf(value) is not null ? value : Each;
+    public override string Nearest(string value) => value is Each or Selective or Contiguous || SizeOf(value) is not null ? value : Each;
 
     public override string Format(string value) => JsonText.Quote(value);
 }
