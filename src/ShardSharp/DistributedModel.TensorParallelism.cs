@@ -28,9 +28,19 @@ public abstract partial class DistributedModel
     /// <summary>The ranks besides <see cref="Shards"/> among which gradients are divided; null where each rank has all.</summary>
     internal ProcessGroup? TensorRanks => _tensorRanks.Size > 1 ? _tensorRanks : null;
 
-    /// <summary>On how many ranks of one copy of the model the elements of a parameter are, each of which has the same gradient.</summary>
-    internal int HoldersOf(string name, Parameter parameter) => CopiesInPipeline(name)
-        * (Layouts.Of(name, parameter) is { IsWhole: false } divided ? divided.Copies : _tensorRanks.Size);
+    /// <summary>
+    /// The gradient of a parameter, in parts that different numbers of ranks of one copy of the model have, each with that number. Parts are views,
+    /// which the caller disposes.
+    /// </summary>
+    internal IEnumerable<(Tensor Gradient, int Holders)> HeldParts(string name, Parameter parameter, Tensor gradient)
+    {
+        var (pipeline, layout) = (CopiesInPipeline(name), Layouts.Of(name, parameter));
+        if (!layout.HasMixedCopies)
+            return [(gradient, pipeline * (layout.IsWhole ? _tensorRanks.Size : layout.Copies))];
+        var start = _engine.Owned.First(owned => ReferenceEquals(owned.Parameter, parameter)).Start;
+        var flat = gradient.reshape(-1);
+        return layout.RunsOf(start, flat.shape[0]).Select(run => (flat.narrow(0, run.Start - start, run.Count), pipeline * run.Copies));
+    }
 
     /// <summary>Whether the ranks of a tensor-parallel group see different samples.</summary>
     private bool HasOwnSamples => TensorRanks is not null && !Configuration.PrescaledBatch;

@@ -24,6 +24,7 @@ public abstract partial class DistributedModel : IDisposable
     private readonly IReplicaEngine _engine;
     private readonly ReplicaSynchronizer _replicas;
     private readonly ModuleCasts? _casts;
+    private readonly StepGarbage _garbage = new();
     private int _accumulated;
     private int _holds;
 
@@ -225,6 +226,7 @@ public abstract partial class DistributedModel : IDisposable
         if (synchronizes && Configuration.BroadcastBuffers)
             BroadcastBuffers();
 
+        _garbage.EndStep();
         StepEnded?.Invoke();
     }
 

@@ -30,13 +30,15 @@ public partial class DistributedOptimizer
         using var scope = NewDisposeScope();
         var names = _model.NamedParameters.ToDictionary(named => (object)named.Parameter, named => named.Name, ReferenceEqualityComparer.Instance);
         var held = new List<(Tensor Gradient, int Holders)>();
+        var gradients = new List<Tensor>();
         foreach (var parameter in parameters().Distinct())
         {
-            if (parameter.grad is { } gradient)
-                held.Add((gradient, _model.HoldersOf(names.GetValueOrDefault(parameter, ""), parameter)));
+            if (parameter.grad is not { } gradient)
+                continue;
+            gradients.Add(gradient);
+            held.AddRange(_model.HeldParts(names.GetValueOrDefault(parameter, ""), parameter, gradient));
         }
 
-        Tensor[] gradients = [.. held.Select(each => each.Gradient)];
         var norm = GradientNorm.Of(held, _model.Shards, _model.TensorRanks, _model.PipelineRanks);
         if (double.IsFinite(norm))
             GradientNorm.Clip(gradients, norm, maxNorm);

@@ -1,4 +1,5 @@
 using ShardSharp.DataParallel;
+using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.TensorParallel.Replacement;
 using TorchSharp;
@@ -30,6 +31,21 @@ public sealed partial class Session
         _tensorParallel.Set(module, enabled);
     }
 
+    /// <summary>
+    /// Turns tensor parallelism on or off for the modules that this thread creates until the result is disposed (SMP:
+    /// <c>smp.tensor_parallelism</c>); the innermost scope counts, and what is set for a module itself goes before.
+    /// </summary>
+    /// <remarks>
+    /// Modules are known by the parameters that they make. One that has parameters of several scopes is not replaced itself; its parts are looked
+    /// at in turn.
+    /// </remarks>
+    /// <param name="enabled">Whether to replace.</param>
+    /// <returns>The scope; dispose it on the same thread, within <c>create</c> of <see cref="DistributedModel{TModule}"/>.</returns>
+    /// <exception cref="PlatformNotSupportedException">This is for Linux x64; elsewhere use the other overload, or
+    /// <see cref="SetTensorParallelism"/>.</exception>
+    public IDisposable TensorParallelism(bool enabled = true) =>
+        Groups.Tensor.Size > 1 ? new CreationScope(_tensorParallel, enabled ? 1 : 0) : new NoScope();
+
     /// <summary>Creates a module with tensor parallelism on or off for it; what is created so within it goes before.</summary>
     /// <typeparam name="TModule">The module's type.</typeparam>
     /// <param name="create">Creates it.</param>
@@ -42,6 +58,13 @@ public sealed partial class Session
         var module = create();
         _tensorParallel.SetOuter(module, enabled);
         return module;
+    }
+
+    /// <summary>Takes note of the modules that were created in scopes, while their parameters are where they were made.</summary>
+    private void NoteTensorParallelism(nn.Module model)
+    {
+        foreach (var (module, enabled) in CreationScope.Created(model, _tensorParallel))
+            _tensorParallel.SetOuter(module, enabled == 1);
     }
 
     /// <summary>Replaces what tensor parallelism is on for; nothing with a degree of 1.</summary>

@@ -245,7 +245,11 @@ public sealed partial class Session : IDisposable
             manual_seed(Configuration.Seed);
             var built = create();
             if (built is nn.Module module)
+            {
                 NoteStages(module);
+                NoteTensorParallelism(module);
+            }
+
             return built;
         }
     }

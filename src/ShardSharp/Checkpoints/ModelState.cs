@@ -26,7 +26,7 @@ internal sealed class ModelState(
 
     /// <summary>What this rank saves.</summary>
     /// <param name="choice">Which buffers.</param>
-    public IEnumerable<HeldTensor> Held(BufferChoice choice) => Parameters.Where(parameter => parameter.Part.Count > 0)
+    public IEnumerable<HeldTensor> Held(BufferChoice choice) => Parameters.Where(parameter => parameter.Part.Count > 0).SelectMany(parameter => parameter.Separated)
         .Concat(Buffers.Where(buffer => choice == BufferChoice.All || (choice == BufferChoice.Divided && buffer.Part.Dimension is not null)));
 
     private IEnumerable<HeldTensor> Parameters =>

@@ -47,11 +47,15 @@ internal sealed partial class OptimizerTensors
             {
                 if (field.GetValue(slot.State) is not Tensor tensor)
                     continue;
-                yield return tensor.numel() == part.Count
-                    ? new HeldTensor(NameOf(field, name), part, tensor)
-                    : throw new NotSupportedException(
+                if (tensor.numel() != part.Count)
+                {
+                    throw new NotSupportedException(
                         $"{field.Name} of parameter {name} has {tensor.numel()} elements and the parameter {part.Count}; a checkpoint can only have "
                         + "optimizer state of the parameter's shape.");
+                }
+
+                foreach (var held in new HeldTensor(NameOf(field, name), part, tensor).Separated)
+                    yield return held;
             }
         }
     }

@@ -59,6 +59,12 @@ internal sealed class TensorPart
     /// <summary>How many elements from there on.</summary>
     public long Count { get; }
 
+    /// <summary>
+    /// The same elements range by range, each with where it begins in this part, where ranks share some ranges and not others: what is to be saved
+    /// once needs a layout that is the same on all ranks that have it. Null elsewhere.
+    /// </summary>
+    public IReadOnlyList<(long Offset, TensorPart Part)>? Separate { get; private init; }
+
     /// <summary>The element of the layout behind the last.</summary>
     public long End => Start + Count;
 
@@ -78,7 +84,7 @@ internal sealed class TensorPart
     /// <param name="start">The first element of the rank's tensor, laid out flat, that belongs to the part.</param>
     /// <param name="count">How many elements.</param>
     public static TensorPart Of(ParameterLayout layout, long start, long count) =>
-        new(layout.Shape, layout.DividedDimension, layout.Ranges, start, count);
+        new(layout.Shape, layout.DividedDimension, layout.Ranges, start, count) { Separate = layout.HasMixedCopies ? [.. RangesOf(layout, start, count)] : null };
 
     /// <summary>All of an undivided tensor.</summary>
     public static TensorPart Whole(IReadOnlyList<long> shape) => new(shape, null, [], 0, ElementsOf(shape));
@@ -109,6 +115,16 @@ internal sealed class TensorPart
         {
             foreach (var (there, placeThere, countThere) in other.Pieces(place, count))
                 yield return new Overlap(here + placeThere - place, there, countThere);
+        }
+    }
+
+    private static IEnumerable<(long Offset, TensorPart Part)> RangesOf(ParameterLayout layout, long start, long count)
+    {
+        var inner = ElementsOf(layout.Shape.Skip(1));
+        foreach (var (range, first, elements, _) in layout.RunsOf(start, count))
+        {
+            var before = layout.Ranges.Take(range).Sum(other => other.Length) * inner;
+            yield return (first - start, new TensorPart(layout.Shape, 0, [layout.Ranges[range]], first - before, elements));
         }
     }
 

@@ -8,7 +8,7 @@ namespace ShardSharp.Modules;
 
 /// <summary>
 /// Remembers which tensors this thread makes until it is disposed, by where their memory is: TorchSharp does not tell when a module is created,
-/// but each makes its parameters. One within another goes before it.
+/// but each makes its parameters. Of scopes of one owner the innermost counts; those of different owners know nothing of each other.
 /// </summary>
 internal sealed unsafe class CreationScope : IDisposable
 {
@@ -32,8 +32,8 @@ internal sealed unsafe class CreationScope : IDisposable
         if (!TensorAllocator.Install())
         {
             throw new PlatformNotSupportedException(
-                "To see what is created in a scope, libtorch's own allocator on Linux x64 is needed, with executable memory allowed. Use "
-                + "session.Partition(stage, () => ...) or session.SetPartition(module, stage).");
+                "To see what is created in a scope, libtorch's own allocator on Linux x64 is needed, with executable memory allowed. Use the overload "
+                + "that creates a module by a function, or set it for the module (session.SetPartition, session.SetTensorParallelism).");
         }
 
         (_owner, _number, _outer) = (owner, number, _current);
@@ -41,10 +41,19 @@ internal sealed unsafe class CreationScope : IDisposable
         _current = this;
     }
 
-    /// <summary>The number of the scope of an owner in which a tensor was made; null if none.</summary>
-    public static int? NumberOf(Tensor tensor, object owner) =>
-        tensor.device_type == DeviceType.CPU && Blocks.TryGetValue(TensorMemory.DataPointer(tensor), out var block) && ReferenceEquals(block.Owner, owner)
-            ? block.Number : null;
+    /// <summary>The number of the innermost scope of an owner in which a tensor was made; null if none.</summary>
+    public static int? NumberOf(Tensor tensor, object owner)
+    {
+        if (tensor.device_type != DeviceType.CPU || !Blocks.TryGetValue(TensorMemory.DataPointer(tensor), out var block))
+            return null;
+        for (var scope = block.Scope; scope is not null; scope = scope._outer)
+        {
+            if (ReferenceEquals(scope._owner, owner))
+                return scope._number;
+        }
+
+        return null;
+    }
 
     /// <summary>The outermost modules all of whose parameters were made in scopes of one number, with that.</summary>
     public static IEnumerable<(nn.Module Module, int Number)> Created(nn.Module root, object owner)
@@ -62,7 +71,7 @@ internal sealed unsafe class CreationScope : IDisposable
     public void Dispose()
     {
         if (!ReferenceEquals(_current, this))
-            throw new InvalidOperationException("Scopes of session.Partition end in the opposite order of their beginning, on the thread that began them.");
+            throw new InvalidOperationException("Scopes of session.Partition and session.TensorParallelism end in the opposite order of their beginning, on the thread that began them.");
         _redirection.Dispose();
         _current = _outer;
     }
@@ -82,7 +91,7 @@ internal sealed unsafe class CreationScope : IDisposable
         {
             var memory = allocate == 0 ? NativeMemory.AlignedAlloc(bytes, 64) : ((delegate* unmanaged<nuint, void*>)allocate)(bytes);
             if (memory != null)
-                Blocks[(nint)memory] = new Block(scope._owner, scope._number, allocate == 0 ? 0 : free);
+                Blocks[(nint)memory] = new Block(scope, allocate == 0 ? 0 : free);
             return memory;
         }
         catch (OutOfMemoryException)
@@ -101,8 +110,7 @@ internal sealed unsafe class CreationScope : IDisposable
             ((delegate* unmanaged<void*, void>)block.Free)(address);
     }
 
-    /// <param name="Owner">Whose scope it was.</param>
-    /// <param name="Number">Its number.</param>
+    /// <param name="Scope">The innermost scope.</param>
     /// <param name="Free">What frees it; 0 for the C library.</param>
-    private readonly record struct Block(object Owner, int Number, nint Free);
+    private readonly record struct Block(CreationScope? Scope, nint Free);
 }

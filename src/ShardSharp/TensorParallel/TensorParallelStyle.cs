@@ -31,6 +31,13 @@ public abstract class TensorParallelStyle
     public static TensorParallelStyle FusedColumn(long headSize, params IReadOnlyList<long> sections) =>
         new ColumnParallel { HeadSize = headSize, Sections = sections };
 
+    /// <summary>The same where sections may have fewer heads than there are ranks, as keys and values of grouped-query attention.</summary>
+    /// <param name="headSize">Outputs that belong together; ranks get whole heads of each section.</param>
+    /// <param name="copyHeads">Whether each head of such a section is held by several ranks, whose gradients are summed.</param>
+    /// <param name="sections">How many outputs each of them has, in order; together all outputs of the layer.</param>
+    public static TensorParallelStyle FusedColumn(long headSize, bool copyHeads, params IReadOnlyList<long> sections) =>
+        new ColumnParallel { HeadSize = headSize, CopiesHeads = copyHeads, Sections = sections };
+
     /// <summary>Divides the inputs of a linear layer over the ranks, which get them divided, and sums what they compute. The bias counts once.</summary>
     /// <param name="headSize">Inputs that belong together; as given to the layer before.</param>
     public static TensorParallelStyle Row(long headSize = 1) => new RowParallel { HeadSize = headSize };

@@ -52,9 +52,9 @@ internal sealed class WholeParameters : IDisposable
         var whole = zeros([.. layout.Shape], part.dtype, part.device);
         var dimension = layout.DividedDimension!.Value;
         var start = 0L;
-        foreach (var range in layout.Ranges)
+        foreach (var (i, range) in layout.Ranges.Index())
         {
-            if (_context.Group.Rank % layout.Copies == 0)
+            if (_context.Group.Rank % layout.CopiesOf(i) == 0)
                 whole.narrow(dimension, range.Start, range.Length).copy_(part.narrow(dimension, start, range.Length));
             start += range.Length;
         }

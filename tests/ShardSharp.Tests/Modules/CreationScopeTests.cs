@@ -51,6 +51,18 @@ public sealed class CreationScopeTests
     }
 
     [Fact]
+    public void Scopes_of_another_owner_inside_change_nothing()
+    {
+        var other = new object();
+        using var outer = new CreationScope(_owner, 1);
+        Tensor tensor;
+        using (new CreationScope(other, 2))
+            tensor = rand(3);
+        using var _ = tensor;
+        Assert.Equal((1, 2), (CreationScope.NumberOf(tensor, _owner), CreationScope.NumberOf(tensor, other)));
+    }
+
+    [Fact]
     public void Another_thread_creates_for_itself()
     {
         using var scope = new CreationScope(_owner, 1);

@@ -21,6 +21,9 @@ internal sealed record TinyShape
 
     /// <summary>Whether the feed-forward network divides by a norm of its inner features.</summary>
     public bool NormalisesInner { get; init; }
+
+    /// <summary>Where dropout by function is: in attention, in the feed-forward network, or of its result.</summary>
+    public string? Drops { get; init; }
 }
 
 /// <summary>Attention, whose layers are one or three.</summary>
@@ -49,7 +52,7 @@ internal sealed class TinyAttention : nn.Module<Tensor, Tensor>
     {
         var parts = _fused is not null ? _fused.call(input).chunk(3, 2) : [_query!.call(input), _key!.call(input), _value!.call(input)];
         var heads = parts.Select(Split).ToArray();
-        var mixed = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], is_casual: true);
+        var mixed = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], p: training && _shape.Drops == "attention" ? 0.5 : 0, is_casual: true);
         return _output.call(mixed.transpose(1, 2).flatten(2));
     }
 
@@ -67,12 +70,13 @@ internal sealed class TinyBlock : nn.Module<Tensor, Tensor>
     private readonly Linear _up;
     private readonly Linear _down;
     private readonly bool _normalises;
+    private readonly string? _drops;
 
     public TinyBlock(TinyShape shape)
         : base(nameof(TinyBlock))
     {
         (_first, _second, _attention) = (nn.LayerNorm(shape.Hidden), nn.LayerNorm(shape.Hidden), new TinyAttention(shape));
-        (_up, _down, _normalises) = (nn.Linear(shape.Hidden, shape.Inner), nn.Linear(shape.Inner, shape.Hidden), shape.NormalisesInner);
+        (_up, _down, _normalises, _drops) = (nn.Linear(shape.Hidden, shape.Inner), nn.Linear(shape.Inner, shape.Hidden), shape.NormalisesInner, shape.Drops);
         RegisterComponents();
     }
 
@@ -82,7 +86,10 @@ internal sealed class TinyBlock : nn.Module<Tensor, Tensor>
         var wide = nn.functional.gelu(_up.call(_second.call(hidden)));
         if (_normalises)
             wide = wide / wide.square().sum([-1], keepdim: true).sqrt();
-        return hidden + _down.call(wide);
+        if (_drops == "inner")
+            wide = nn.functional.dropout(wide, 0.5, training);
+        var narrow = _down.call(wide);
+        return hidden + (_drops == "result" ? nn.functional.dropout(narrow, 0.5, training) : narrow);
     }
 }
 

@@ -49,6 +49,34 @@ public sealed class WrongPlanTests
         MustFail(styles, "Module '_norm' has parameters, but no style", sequenceParallel: true);
     }
 
+    /// <summary>No hook sees it, and all ranks would drop the same of different features.</summary>
+    [Theory]
+    [InlineData("attention", false, "Module '_blocks.0._attention' draws random numbers in its own code, behind '_blocks.0._attention._value', where features are divided")]
+    [InlineData("inner", false, "Module '_blocks.0' draws random numbers in its own code, behind '_blocks.0._up', where features are divided")]
+    [InlineData("result", true, "Module '_blocks.0' draws random numbers in its own code, where sequences are divided")]
+    public void Dropout_by_function_where_ranks_have_different_values(string where, bool sequenceParallel, string message) => MustFail(
+        TinyModel.Plan(new TinyShape()).Styles, message, new TinyShape { Drops = where }, sequenceParallel: sequenceParallel);
+
+    /// <summary>Ranks of a session draw the same where they have the same values.</summary>
+    [Fact]
+    public void Dropout_by_function_of_what_ranks_have_alike_agrees()
+    {
+        var losses = new double[2];
+        RankHarness.RunSessions(
+            2,
+            session =>
+            {
+                using var scope = NewDisposeScope();
+                using var model = session.DistributedModel(() => new TinyModel(new TinyShape { Drops = "result" }), plan: _ => TinyModel.Plan(new TinyShape()));
+                var tokens = (arange(4 * 8, ScalarType.Int64) % TinyModel.Vocabulary).reshape(4, 8);
+                losses[session.Rank] = model.Step(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels)).ReduceMean();
+                using var eager = model.Step(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels));
+                Assert.NotEqual(losses[session.Rank], eager.ReduceMean());
+            },
+            new ParallelConfiguration { TensorParallelDegree = 2, PrescaledBatch = true });
+        Assert.Equal(losses[0], losses[1]);
+    }
+
     [Fact]
     public void Heads_that_ranks_do_not_divide() => MustFail(
         TinyModel.Plan(new TinyShape()).Styles, "has 4 heads of 4 features, which 3 ranks cannot share. Tensor-parallel degrees that work: 1, 2, 4.", ranks: 3);

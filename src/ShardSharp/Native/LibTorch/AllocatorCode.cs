@@ -20,15 +20,20 @@ internal static class AllocatorCode
     /// c10::DataPtr allocate(c10::Allocator* this, size_t n): rdi is where the DataPtr {data, {deleter, context}, device} goes, rdx is n.
     /// <c>release</c> is the deleter of what came from malloc.
     /// </summary>
+    /// <remarks>
+    /// malloc is asked for n / 512 - 8 bytes more than n, at least 120, of which 63 may be needed to begin on a boundary. glibc adds 8 of its own, so
+    /// a tensor takes n and n / 512: the hole that a large one leaves fits exactly the smaller ones that have as many elements together, and the other
+    /// way round. With the same room for all it would fit one of two halves.
+    /// </remarks>
     private static ReadOnlySpan<byte> Code =>
     [
         0xf3, 0x0f, 0x1e, 0xfa,                                     // allocate: endbr64
         0x48, 0x81, 0xfa, 0x00, 0x00, 0x01, 0x00,                   //           cmp    rdx, SmallestBlock
-        0x0f, 0x8c, 0xad, 0x00, 0x00, 0x00,                         //           jl     original       ; signed: absurd sizes too
+        0x0f, 0x8c, 0xb5, 0x00, 0x00, 0x00,                         //           jl     original       ; signed: absurd sizes too
         0x57,                                                       //           push   rdi
         0x56,                                                       //           push   rsi
         0x52,                                                       //           push   rdx
-        0x48, 0x8b, 0x05, 0xcd, 0x00, 0x00, 0x00,                   //           mov    rax, [words]
+        0x48, 0x8b, 0x05, 0xd5, 0x00, 0x00, 0x00,                   //           mov    rax, [words]
         0x64, 0x48, 0x8b, 0x0c, 0x25, 0x00, 0x00, 0x00, 0x00,       //           mov    rcx, fs:[0]    ; this thread
         0x48, 0x3b, 0x08,                                           //           cmp    rcx, [rax + Thread]
         0x75, 0x25,                                                 //           jne    ordinary
@@ -37,13 +42,15 @@ internal static class AllocatorCode
         0x5a,                                                       //           pop    rdx
         0x5e,                                                       //           pop    rsi
         0x5f,                                                       //           pop    rdi
-        0x48, 0x8b, 0x0d, 0xaf, 0x00, 0x00, 0x00,                   //           mov    rcx, [words]
+        0x48, 0x8b, 0x0d, 0xb7, 0x00, 0x00, 0x00,                   //           mov    rcx, [words]
         0x48, 0x8b, 0x49, 0x10,                                     //           mov    rcx, [rcx + Free]
         0x48, 0x85, 0xc0,                                           //           test   rax, rax
-        0x75, 0x5c,                                                 //           jnz    fill
+        0x75, 0x64,                                                 //           jnz    fill
         0x48, 0xba, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, //           mov    rdx, 2^63 - 1  ; libtorch is to refuse: what was
-        0xeb, 0x70,                                                 //           jmp    original       ; redirected comes from nowhere else
-        0x48, 0x8d, 0x7a, 0x40,                                     // ordinary: lea    rdi, [rdx + 64]
+        0xeb, 0x78,                                                 //           jmp    original       ; redirected comes from nowhere else
+        0x48, 0x89, 0xd7,                                           // ordinary: mov    rdi, rdx
+        0x48, 0xc1, 0xef, 0x09,                                     //           shr    rdi, 9
+        0x48, 0x8d, 0x7c, 0x17, 0xf8,                               //           lea    rdi, [rdi + rdx - 8]
         0xff, 0x15, 0x98, 0x00, 0x00, 0x00,                         //           call   [malloc]
         0x48, 0x85, 0xc0,                                           //           test   rax, rax
         0x74, 0x5e,                                                 //           jz     failed
@@ -97,9 +104,12 @@ internal static class AllocatorCode
     /// <param name="smallest">The smallest tensor that is not left to libtorch, in bytes.</param>
     public static unsafe byte[] With(Words* words, nint malloc, nint usableSize, nint free, nint libtorch, int smallest = SmallestBlock)
     {
-        const int Smallest = 7;
+        const int Smallest = 7, Room = 89;
+        const byte ForAnySize = 64;
         byte[] code = [.. Code, .. MemoryMarshal.AsBytes<nint>([(nint)words, malloc, usableSize, free, libtorch])];
         BinaryPrimitives.WriteInt32LittleEndian(code.AsSpan(Smallest), smallest);
+        if (smallest < SmallestBlock)
+            code[Room] = ForAnySize;
         return code;
     }
 

@@ -24,13 +24,13 @@ internal static class ModuleCall
         }
     }
 
-    /// <summary>Does something with a model in evaluation mode, without recording a graph, and lets go of the tensors it makes.</summary>
-    public static void Evaluate(nn.Module root, Action action)
+    /// <summary>Does something with a model in evaluation or training mode, without recording a graph, and lets go of the tensors it makes.</summary>
+    public static void Evaluate(nn.Module root, Action action, bool training = false)
     {
         var modes = ModuleTree.Walk(root).Select(below => (below.Module, below.Module.training)).ToArray();
         using var scope = NewDisposeScope();
         using var unrecorded = no_grad();
-        root.eval();
+        root.train(training);
         try
         {
             action();
@@ -38,8 +38,8 @@ internal static class ModuleCall
         finally
         {
             // Parents, which set the modes of all below them, come first.
-            foreach (var (module, training) in modes)
-                module.train(training);
+            foreach (var (module, mode) in modes)
+                module.train(mode);
         }
     }
 

@@ -12,7 +12,8 @@ namespace ShardSharp.TensorParallel.Automatic;
 /// <param name="root">The model.</param>
 /// <param name="example">What to call it with; owned from now on.</param>
 /// <param name="before">What it computed whole; owned from now on.</param>
-internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace before) : IDisposable
+/// <param name="draws">Where it drew random numbers in training; null where nobody knows.</param>
+internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace before, RandomDraws? draws) : IDisposable
 {
     private const double Tolerance = 3e-4, HalfTolerance = 0.1;
 
@@ -23,7 +24,7 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
             return null;
         try
         {
-            return new PlanCheck(root, example, ModelTrace.Record(root, example));
+            return new PlanCheck(root, example, ModelTrace.Record(root, example), RandomDraws.Record(root, example));
         }
         catch (Exception)
         {
@@ -38,6 +39,8 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
     /// <exception cref="TensorParallelException">It computes something else.</exception>
     public void Run(TensorParallelContext context)
     {
+        if (draws?.Problem(context) is { } problem)
+            throw new TensorParallelException(problem);
         using var after = Recorded(context);
 
         // The model itself last: what differs first says where to look.
@@ -56,6 +59,7 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
     public void Dispose()
     {
         before.Dispose();
+        draws?.Dispose();
         foreach (var tensor in example.OfType<Tensor>())
             tensor.Dispose();
     }

@@ -25,35 +25,39 @@ internal sealed class ColumnParallel : TensorParallelStyle
     {
         var linear = Require<Linear>(name, module);
         var features = linear.out_features;
-        var (ranges, copies) = Ranges(name, features, context.Group);
+        var ranges = Ranges(name, features, context.Group);
         var substitutions = new List<ParameterSubstitution>();
         foreach (var (parameterName, parameter) in linear.named_parameters(recurse: false))
         {
-            context.Divide(ModuleTree.NameOf(name, parameterName), parameter, ParameterLayout.Divided(WholeShape(parameter, features), 0, ranges, copies));
-            if (copies > 1)
+            context.Divide(ModuleTree.NameOf(name, parameterName), parameter, ParameterLayout.Mixed(WholeShape(parameter, features), ranges));
+            if (ranges.Any(range => range.Copies > 1))
                 substitutions.Add(new ParameterSubstitution(name, linear, parameter));
         }
 
         var gathers = GathersOutput && !context.KeepsLogitsDivided;
         if (GathersOutput && !gathers)
             context.DividedLogits = features;
-        var holders = copies > 1 ? context.CopiesOf(copies) : null;
+        foreach (var copies in ranges.Select(range => range.Copies).Where(copies => copies > 1).Distinct())
+            context.CopiesOf(copies);
+        var regathering = GathersOutput ? null : new Regathering(linear, context);
         context.Hook(
             name,
             linear,
             given =>
             {
-                // Ranks with the same heads compute with them for different queries.
                 foreach (var substitution in substitutions)
-                    substitution.Set(CopyToRanks.Run(substitution.Parameter, holders!));
-                return [context.Enter((Tensor)given[0]!)];
+                    substitution.Set(Shared(substitution.Parameter, ranges, context));
+                var input = (Tensor)given[0]!;
+                var whole = context.Enter(input);
+                return [regathering?.TryTake(input, whole) ?? whole];
             },
             returned =>
             {
+                var output = regathering?.Finish((Tensor)returned!) ?? (Tensor)returned!;
                 substitutions.ForEach(substitution => substitution.Restore());
                 if (!gathers)
-                    return returned;
-                using var part = (Tensor)returned!;
+                    return output;
+                using var part = output;
                 return GatherAlong.Run(part, -1, context.Group, alike: true, features);
             });
     }
@@ -61,25 +65,39 @@ internal sealed class ColumnParallel : TensorParallelStyle
     /// <summary>A tied parameter may have been divided already.</summary>
     private static long[] WholeShape(Parameter parameter, long features) => [features, .. parameter.shape.Skip(1)];
 
-    private (IndexRange[] Ranges, int Copies) Ranges(string name, long features, ProcessGroup group)
+    /// <summary>The parameter with the gradients of the heads that several ranks hold, and compute with for different queries, summed over these.</summary>
+    private static Tensor Shared(Parameter parameter, (IndexRange Range, int Copies)[] ranges, TensorParallelContext context)
     {
-        if (Sections is null)
+        if (ranges.All(range => range.Copies == ranges[0].Copies))
+            return CopyToRanks.Run(parameter, context.CopiesOf(ranges[0].Copies));
+        using var scope = NewDisposeScope();
+        var (parts, start) = (new List<Tensor>(), 0L);
+        foreach (var (range, copies) in ranges)
         {
-            var (range, copies) = Heads.Of(name, features, HeadSize, CopiesHeads, group);
-            return ([range], copies);
+            var part = parameter.narrow(0, start, range.Length);
+            parts.Add(copies == 1 ? part : CopyToRanks.Run(part, context.CopiesOf(copies)));
+            start += range.Length;
         }
 
+        return cat(parts, 0).MoveToOuterDisposeScope();
+    }
+
+    private (IndexRange Range, int Copies)[] Ranges(string name, long features, ProcessGroup group)
+    {
+        if (Sections is null)
+            return [Heads.Of(name, features, HeadSize, CopiesHeads, group)];
         if (Sections.Sum() != features)
             throw new TensorParallelException($"Module '{name}' has {features} outputs; the sections of its style have {Sections.Sum()}.");
         var start = 0L;
-        var ranges = new List<IndexRange>();
+        var ranges = new List<(IndexRange, int)>();
         foreach (var section in Sections)
         {
-            var (range, _) = Heads.Of(name, section, HeadSize, copies: false, group);
-            ranges.Add(range with { Start = start + range.Start });
+            // Sections that ranks can share are, so that only those with too few heads are copied.
+            var (range, copies) = Heads.Of(name, section, HeadSize, CopiesHeads, group);
+            ranges.Add((range with { Start = start + range.Start }, copies));
             start += section;
         }
 
-        return ([.. ranges], 1);
+        return [.. ranges];
     }
 }

@@ -55,6 +55,24 @@ public sealed unsafe class TensorAllocatorTests
     }
 
     [Theory]
+    [InlineData(2)]
+    [InlineData(5)]
+    public void The_hole_of_a_large_tensor_fits_the_small_ones_that_have_as_many_elements(int parts)
+    {
+        TensorAllocator.Install();
+        using var scope = NewDisposeScope();
+
+        // Large enough that no other hole comes close to it.
+        var large = empty(parts * 5 * Megabyte, ScalarType.Byte);
+        using var behind = empty(Megabyte, ScalarType.Byte);
+        var (start, end) = (TensorMemory.DataPointer(large), TensorMemory.DataPointer(large) + (nint)(parts * 5 * Megabyte));
+        large.Dispose();
+        var inside = Enumerable.Range(0, parts).Select(_ => empty(5 * Megabyte, ScalarType.Byte)).Count(small =>
+            TensorMemory.DataPointer(small) >= start && TensorMemory.DataPointer(small) < end);
+        Assert.Equal(parts, inside);
+    }
+
+    [Theory]
     [InlineData(1L << 46)]
     [InlineData((1L << 60) + 1)]
     public void A_tensor_that_no_memory_can_hold_is_refused_with_an_exception(long bytes)

@@ -61,6 +61,47 @@ public sealed class ReplacementTests
     }, TwoRanks);
 
     [Fact]
+    public void Modules_created_in_a_scope_are_replaced_and_those_of_an_inner_one_that_is_off_stay() => RankHarness.RunSessions(2, session =>
+    {
+        using var model = session.DistributedModel(() =>
+        {
+            var before = new Net();
+            using var stage = session.Partition(0);
+            using var on = session.TensorParallelism();
+            var within = new Net();
+            Linear left, right;
+            using (session.TensorParallelism(enabled: false))
+            using (session.Partition(0))
+                left = nn.Linear(8, 8);
+            using (session.TensorParallelism(enabled: false))
+            {
+                right = nn.Linear(8, 8);
+                session.SetTensorParallelism(right);
+            }
+
+            return new Holder(new Holder(before, within), new Holder(new Holder(left, right), nn.Linear(8, 8)));
+        });
+        var (nets, others) = ((Holder)model.Module.Left, (Holder)model.Module.Right);
+        Assert.IsType<Linear>(((Net)nets.Left).First);
+        Assert.IsType<DistributedLinear>(((Net)nets.Right).First);
+        Assert.IsType<DistributedEmbedding>(((Net)nets.Right).Words);
+        Assert.IsType<Linear>(((Holder)others.Left).Left);
+        Assert.IsType<DistributedLinear>(((Holder)others.Left).Right);
+        Assert.IsType<DistributedLinear>(others.Right);
+    }, TwoRanks);
+
+    [Fact]
+    public void A_scope_on_one_rank_keeps_its_modules() => RankHarness.RunSessions(1, session =>
+    {
+        using var model = session.DistributedModel(() =>
+        {
+            using var on = session.TensorParallelism();
+            return new Net();
+        });
+        Assert.IsType<Linear>(model.Module.First);
+    });
+
+    [Fact]
     public void One_rank_keeps_its_modules() => RankHarness.RunSessions(1, session =>
     {
         using var model = session.DistributedModel(() => session.TensorParallelism(() => new Net()));

@@ -46,8 +46,8 @@ public sealed class StylePropertyTests
         iter: 25,
         threads: 1);
 
-    private static readonly Gen<(int Ranks, int KeyHeads, int PerKey, int Size, bool Bias, bool Sequence, int Seed)> Attentions = Gen.Select(
-        Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[1, 4], Gen.Int[1, 3], Gen.Bool, Gen.Bool, Gen.Int[0, 1 << 20]);
+    private static readonly Gen<(int Ranks, int KeyHeads, int PerKey, int Size, bool Bias, bool Sequence, bool Fused, int Seed)> Attentions = Gen.Select(
+        Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[0, 2].Select(power => 1 << power), Gen.Int[1, 4], Gen.Int[1, 3], Gen.Bool, Gen.Bool, Gen.Bool, Gen.Int[0, 1 << 20]);
 
     /// <summary>Ranks share key heads, or hold the same ones, whose gradients are then those of all queries.</summary>
     [Fact]
@@ -55,21 +55,31 @@ public sealed class StylePropertyTests
         each => MustComputeTheSame(
             each.Ranks,
             each.Seed,
-            () => nn.Sequential(("attention", new GroupedAttention(each.KeyHeads * each.PerKey, each.KeyHeads, each.Size, each.Bias)), ("norm", nn.LayerNorm(6)), ("last", nn.Linear(6, 4))),
-            new()
-            {
-                ["attention._query"] = Column(headSize: each.Size),
-                ["attention._key"] = Column(headSize: each.Size, copyHeads: true),
-                ["attention._value"] = Column(headSize: each.Size, copyHeads: true),
-                ["attention._output"] = Row(each.Size),
-                ["norm"] = SequenceParallel(),
-                ["last"] = Column(gatherOutput: true),
-            },
+            () => nn.Sequential(("attention", new GroupedAttention(each.KeyHeads * each.PerKey, each.KeyHeads, each.Size, each.Bias, each.Fused)), ("norm", nn.LayerNorm(6)), ("last", nn.Linear(6, 4))),
+            Grouped(each.KeyHeads * each.PerKey, each.KeyHeads, each.Size, each.Fused),
             each.Sequence,
             generator => rand([2, each.Ranks * 2, 6], generator: generator),
             scatter: each.Sequence),
         iter: 25,
         threads: 1);
+
+    /// <summary>Styles for <see cref="GroupedAttention"/> in a Sequential with a norm and a last layer behind it.</summary>
+    internal static Dictionary<string, TensorParallelStyle> Grouped(int heads, int keyHeads, int size, bool fused)
+    {
+        var styles = new Dictionary<string, TensorParallelStyle>
+        {
+            ["attention._output"] = Row(size), ["norm"] = SequenceParallel(), ["last"] = Column(gatherOutput: true),
+        };
+        if (fused)
+        {
+            styles["attention._fused"] = FusedColumn(size, copyHeads: true, heads * size, keyHeads * size, keyHeads * size);
+            return styles;
+        }
+
+        styles["attention._query"] = Column(headSize: size);
+        styles["attention._key"] = styles["attention._value"] = Column(headSize: size, copyHeads: true);
+        return styles;
+    }
 
     [Theory]
     [InlineData("max_norm")]
