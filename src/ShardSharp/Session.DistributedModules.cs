@@ -40,7 +40,7 @@ public sealed partial class Session
     /// at in turn.
     /// </remarks>
     /// <param name="enabled">Whether to replace.</param>
-    /// <returns>The scope; dispose it on the same thread, within <c>create</c> of <see cref="DistributedModel{TModule}"/>.</returns>
+    /// <returns>The scope; dispose it on the same thread, within <c>create</c> of <c>session.DistributedModel</c>.</returns>
     /// <exception cref="PlatformNotSupportedException">This is for Linux x64; elsewhere use the other overload, or
     /// <see cref="SetTensorParallelism"/>.</exception>
     public IDisposable TensorParallelism(bool enabled = true) =>
