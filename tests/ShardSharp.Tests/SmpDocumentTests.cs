@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using ShardSharp.Communication;
+using ShardSharp.HuggingFace;
 using ShardSharp.Precision;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
@@ -23,6 +24,7 @@ public sealed partial class SmpDocumentTests
         ["StepOptions"] = typeof(StepOptions),
         ["ModelParallel"] = typeof(ModelParallel),
         ["LossScaling"] = typeof(LossScaling),
+        ["LanguageModel"] = typeof(LanguageModel),
     };
 
     [Fact]

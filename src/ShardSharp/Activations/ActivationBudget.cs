@@ -103,11 +103,18 @@ internal sealed class ActivationBudget : IDisposable
             var module = ModuleOf(layer.Name);
             if (choice == LayerChoice.Selective)
                 continue; // As it was measured.
+            var isLastUnused = checkpointing.ProductsOf(module)?.IsLastUnused;
             checkpointing.Clear(module);
             if (choice == LayerChoice.Keep)
+            {
                 _scopes.Add(new LayerScope(module));
-            else
-                checkpointing.Set([(layer.Name, module)], CheckpointStrategy.Each, preservesRandomState: true);
+                continue;
+            }
+
+            // What one strategy has found out holds for the other; finding it out again would take memory that the plan does not have.
+            checkpointing.Set([(layer.Name, module)], CheckpointStrategy.Each, preservesRandomState: true);
+            if (checkpointing.ProductsOf(module) is { } products)
+                products.IsLastUnused = isLastUnused;
         }
     }
 
