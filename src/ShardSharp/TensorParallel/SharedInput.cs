@@ -7,11 +7,7 @@ namespace ShardSharp.TensorParallel;
 /// <remarks>
 /// References are strong: which tensors a garbage collection has taken differs between ranks, and with it the order of their collectives would.
 /// </remarks>
-/// <param name="isAlone">
-/// Whether nobody else has what was made, once the modules that were called with it have returned: it is disposed when something else is made, rather
-/// than with everything that forward made.
-/// </param>
-internal sealed class SharedInput(bool isAlone) : IDisposable
+internal sealed class SharedInput : IDisposable
 {
     private (Tensor Input, long Version, bool Recorded, Tensor Made)? _last;
 
@@ -21,8 +17,6 @@ internal sealed class SharedInput(bool isAlone) : IDisposable
         var (version, recorded) = (TensorVersion.Of(input), is_grad_enabled());
         if (_last is { } last && ReferenceEquals(last.Input, input) && last.Version == version && last.Recorded == recorded && !last.Made.IsInvalid)
             return last.Made;
-        if (isAlone)
-            _last?.Made.Dispose();
         var made = make();
         _last = (input, version, recorded, made);
         return made;

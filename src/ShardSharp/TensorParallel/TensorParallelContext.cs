@@ -23,8 +23,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private readonly Dictionary<int, ProcessGroup> _copies = [];
     private readonly List<IDisposable> _hooks = [];
     private readonly List<Action> _pending = [];
-    private readonly SharedInput _input = new(isAlone: sequenceParallel);
-    private readonly GatheredInput.Last _gatheredAgain = new();
+    private readonly SharedInput _input = new();
 
     public ProcessGroup Group => group;
 
@@ -50,9 +49,6 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     /// <summary>The divided module that was called last, for errors.</summary>
     public string? LastCalled { get; set; }
-
-    /// <summary>What the latest <see cref="Enter"/> gathered; null before the first, and where sequences are not divided.</summary>
-    public GatheredInput? Gathered { get; private set; }
 
     /// <summary>The length of the sequence whose parts ranks hold now, where that is known.</summary>
     public long? SequenceLength { get; set; }
@@ -137,14 +133,8 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     /// <summary>What a layer that divides its outputs computes with: all of its input, on every rank.</summary>
     /// <remarks>Layers that are called with the same tensor, as projections to queries, keys and values, share one exchange.</remarks>
-    public Tensor Enter(Tensor input) => _input.Of(input, () =>
-    {
-        if (!sequenceParallel)
-            return CopyToRanks.Run(input, group);
-        var total = TotalOf(input);
-        Gathered = new GatheredInput(SequenceDimension, total, group, _gatheredAgain);
-        return GatherAlong.Run(input, SequenceDimension, group, alike: false, total);
-    });
+    public Tensor Enter(Tensor input) => _input.Of(
+        input, () => sequenceParallel ? GatherAlong.Run(input, SequenceDimension, group, alike: false, TotalOf(input)) : CopyToRanks.Run(input, group));
 
     /// <summary>What a layer that divides its inputs returns: the sum of what the ranks computed, or this rank's part of the sequence of it.</summary>
     public Tensor Leave(Tensor partial)
@@ -186,7 +176,6 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
         foreach (var ranks in _copies.Values)
             ranks.Dispose();
         _input.Dispose();
-        _gatheredAgain.Dispose();
     }
 
     private long TotalOf(Tensor part)

@@ -11,7 +11,7 @@ namespace ShardSharp.Native;
 /// libtorch wants tensors on 64-byte boundaries and asks <c>posix_memalign</c> for them. glibc serves that from a free block at least
 /// 96 bytes larger than the request, then returns the rest to the heap: the hole a freed tensor leaves is too small for the next tensor
 /// of the very same size (glibc bug 14581). A training step allocates the same sizes again and again, so its heap grows at every step,
-/// with more than half of it unused. Asking <c>malloc</c> for 64 bytes more and aligning within makes holes fit exactly.
+/// with more than half of it unused. Asking <c>malloc</c> for a little more and aligning within makes holes fit exactly.
 /// <c>docs/performance.md</c> has the measurements.
 /// </para>
 /// <para>

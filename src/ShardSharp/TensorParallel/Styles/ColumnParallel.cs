@@ -39,7 +39,6 @@ internal sealed class ColumnParallel : TensorParallelStyle
             context.DividedLogits = features;
         foreach (var copies in ranges.Select(range => range.Copies).Where(copies => copies > 1).Distinct())
             context.CopiesOf(copies);
-        var regathering = GathersOutput ? null : new Regathering(linear, context);
         context.Hook(
             name,
             linear,
@@ -47,17 +46,14 @@ internal sealed class ColumnParallel : TensorParallelStyle
             {
                 foreach (var substitution in substitutions)
                     substitution.Set(Shared(substitution.Parameter, ranges, context));
-                var input = (Tensor)given[0]!;
-                var whole = context.Enter(input);
-                return [regathering?.TryTake(input, whole) ?? whole];
+                return [context.Enter((Tensor)given[0]!)];
             },
             returned =>
             {
-                var output = regathering?.Finish((Tensor)returned!) ?? (Tensor)returned!;
                 substitutions.ForEach(substitution => substitution.Restore());
                 if (!gathers)
-                    return output;
-                using var part = output;
+                    return returned;
+                using var part = (Tensor)returned!;
                 return GatherAlong.Run(part, -1, context.Group, alike: true, features);
             });
     }
