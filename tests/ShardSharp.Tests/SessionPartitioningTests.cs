@@ -85,7 +85,8 @@ public sealed class SessionPartitioningTests
             "memory limit" => new ParallelConfiguration { StageMemoryLimitMegabytes = 0.75, MemoryWeight = 0 },
             "skip_tracing" => new ParallelConfiguration { SkipTracing = true },
             _ => new ParallelConfiguration { PipelinePartitionFile = folder["partition.json"] },
-        }) with { DelayedParameterInitialization = delayed, DelayedInitializationFolder = folder[""] };
+        }) with
+        { DelayedParameterInitialization = delayed, DelayedInitializationFolder = folder[""] };
         if (way == "file")
         {
             Run(new ParallelConfiguration(), session =>

@@ -11,7 +11,7 @@ namespace ShardSharp.HuggingFace.Architectures;
 /// <summary>All kinds of models that can be loaded.</summary>
 internal static class Catalog
 {
-    private static readonly IReadOnlyList<Architecture> All = 
+    private static readonly IReadOnlyList<Architecture> All =
     [
         new Gpt2Architecture(), new GptJArchitecture(), new GptNeoXArchitecture(), new LlamaArchitecture(), new MistralArchitecture(),
         new MixtralArchitecture(), new Qwen2Architecture(), new Qwen3Architecture(), new BertArchitecture(), new RobertaArchitecture(),

@@ -87,7 +87,8 @@ internal sealed class ActivationBudget : IDisposable
         var costs = _measured!.Select(cost => checkpointing.ProductsOf(ModuleOf(cost.Name)) is { } products
             ? cost with
             {
-                Products = products.Cost, Forward = cost.Forward - (products.IsLastUnused is true ? cost.LastProduct : TimeSpan.Zero),
+                Products = products.Cost,
+                Forward = cost.Forward - (products.IsLastUnused is true ? cost.LastProduct : TimeSpan.Zero),
             }
             : cost).ToArray();
         _measured = null;

@@ -41,7 +41,7 @@ internal struct TensorShape
     /// <summary>What the number of elements does not tell: <c> [32, 768]</c>, <c> in 5 tensors</c>; else empty.</summary>
     public override readonly string ToString() => (Tensors, Dimensions) switch
     {
-        (> 1, _) => $" in {Tensors} tensors",
+        ( > 1, _) => $" in {Tensors} tensors",
         (1, >= 2) => $" [{string.Join(", ", Sizes!)}{(Dimensions > Kept ? ", ..." : "")}]",
         _ => "",
     };

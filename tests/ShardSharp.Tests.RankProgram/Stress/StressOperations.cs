@@ -19,34 +19,34 @@ internal static class StressOperations
         switch (call.Kind)
         {
             case StressKind.AllReduce:
-            {
-                var tensors = new StressTensors(call, call.Contribution(me), call.Cuts, layouts, arena);
-                check = () => tensors.Check(StressValues.Reduce(call.Type, call.Reduction, call.Contributions()));
-                return tensors.Run(call, all => group.AllReduce(all, call.Reduction), all => group.AllReduceAsync(all, call.Reduction));
-            }
+                {
+                    var tensors = new StressTensors(call, call.Contribution(me), call.Cuts, layouts, arena);
+                    check = () => tensors.Check(StressValues.Reduce(call.Type, call.Reduction, call.Contributions()));
+                    return tensors.Run(call, all => group.AllReduce(all, call.Reduction), all => group.AllReduceAsync(all, call.Reduction));
+                }
 
             case StressKind.Broadcast when call.Cuts.Length > 0:
-            {
-                var tensors = new StressTensors(call, call.Contribution(me), call.Cuts, layouts, arena);
-                check = () => tensors.Check(call.Contribution(call.Root));
-                return tensors.Run(call, all => group.Broadcast(all, call.Root), start: null);
-            }
+                {
+                    var tensors = new StressTensors(call, call.Contribution(me), call.Cuts, layouts, arena);
+                    check = () => tensors.Check(call.Contribution(call.Root));
+                    return tensors.Run(call, all => group.Broadcast(all, call.Root), start: null);
+                }
 
             case StressKind.Broadcast:
-            {
-                var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
-                check = () => tensors.Check(call.Contribution(call.Root));
-                return tensors.Run(call, one => group.Broadcast(one[0], call.Root), one => group.BroadcastAsync(one[0], call.Root));
-            }
+                {
+                    var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
+                    check = () => tensors.Check(call.Contribution(call.Root));
+                    return tensors.Run(call, one => group.Broadcast(one[0], call.Root), one => group.BroadcastAsync(one[0], call.Root));
+                }
 
             case StressKind.Reduce:
-            {
-                var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
-                check = () => tensors.Check(
-                    me == call.Root ? StressValues.Reduce(call.Type, call.Reduction, call.Contributions()) : call.Contribution(me));
-                return tensors.Run(
-                    call, one => group.Reduce(one[0], call.Root, call.Reduction), one => group.ReduceAsync(one[0], call.Root, call.Reduction));
-            }
+                {
+                    var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
+                    check = () => tensors.Check(
+                        me == call.Root ? StressValues.Reduce(call.Type, call.Reduction, call.Contributions()) : call.Contribution(me));
+                    return tensors.Run(
+                        call, one => group.Reduce(one[0], call.Root, call.Reduction), one => group.ReduceAsync(one[0], call.Root, call.Reduction));
+                }
 
             case StressKind.ReduceScatter:
                 return Exchange(
@@ -80,16 +80,16 @@ internal static class StressOperations
                     () => Share(call.Contribution(call.Root, size), me, size), out check);
 
             case StressKind.Message:
-            {
-                check = () => null;
-                if (me != call.Root && me != call.Receiver)
-                    return null;
-                var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
-                check = () => tensors.Check(call.Contribution(call.Root));
-                return me == call.Root
-                    ? tensors.Run(call, one => group.Send(one[0], call.Receiver), one => group.SendAsync(one[0], call.Receiver))
-                    : tensors.Run(call, one => group.Receive(one[0], call.Root), one => group.ReceiveAsync(one[0], call.Root));
-            }
+                {
+                    check = () => null;
+                    if (me != call.Root && me != call.Receiver)
+                        return null;
+                    var tensors = new StressTensors(call, call.Contribution(me), [], layouts, arena);
+                    check = () => tensors.Check(call.Contribution(call.Root));
+                    return me == call.Root
+                        ? tensors.Run(call, one => group.Send(one[0], call.Receiver), one => group.SendAsync(one[0], call.Receiver))
+                        : tensors.Run(call, one => group.Receive(one[0], call.Root), one => group.ReceiveAsync(one[0], call.Root));
+                }
 
             default:
                 return StressSmallOperations.Start(call, group, out check);

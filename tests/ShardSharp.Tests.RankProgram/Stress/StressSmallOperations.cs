@@ -24,40 +24,40 @@ internal static class StressSmallOperations
                 group.Barrier();
                 break;
             case StressKind.Numbers:
-            {
-                var numbers = call with { Type = ScalarType.Float64, Count = Math.Min(call.Count, MostNumbers) };
-                var values = MemoryMarshal.Cast<byte, double>(numbers.Contribution(me)).ToArray();
-                var reduction = call.Reduction;
-                group.AllReduce(values, reduction);
-                check = () => MemoryMarshal.AsBytes(values.AsSpan())
-                    .SequenceEqual(StressValues.Reduce(numbers.Type, reduction, numbers.Contributions())) ? null : "the numbers differ";
-                break;
-            }
+                {
+                    var numbers = call with { Type = ScalarType.Float64, Count = Math.Min(call.Count, MostNumbers) };
+                    var values = MemoryMarshal.Cast<byte, double>(numbers.Contribution(me)).ToArray();
+                    var reduction = call.Reduction;
+                    group.AllReduce(values, reduction);
+                    check = () => MemoryMarshal.AsBytes(values.AsSpan())
+                        .SequenceEqual(StressValues.Reduce(numbers.Type, reduction, numbers.Contributions())) ? null : "the numbers differ";
+                    break;
+                }
 
             case StressKind.BroadcastObject:
-            {
-                var received = group.BroadcastObject(NoteOf(call, me), call.Root);
-                check = () => received == NoteOf(call, call.Root) ? null : $"the object differs: {received}";
-                break;
-            }
+                {
+                    var received = group.BroadcastObject(NoteOf(call, me), call.Root);
+                    check = () => received == NoteOf(call, call.Root) ? null : $"the object differs: {received}";
+                    break;
+                }
 
             case StressKind.AllGatherObject:
-            {
-                var received = group.AllGatherObject(NoteOf(call, me));
-                check = () => received.SequenceEqual(Enumerable.Range(0, group.Size).Select(member => NoteOf(call, member)))
-                    ? null : $"the objects differ: {string.Join(", ", received)}";
-                break;
-            }
+                {
+                    var received = group.AllGatherObject(NoteOf(call, me));
+                    check = () => received.SequenceEqual(Enumerable.Range(0, group.Size).Select(member => NoteOf(call, member)))
+                        ? null : $"the objects differ: {string.Join(", ", received)}";
+                    break;
+                }
 
             case StressKind.ObjectMessage when me == call.Root:
                 group.SendObject(NoteOf(call, me), call.Receiver);
                 break;
             case StressKind.ObjectMessage when me == call.Receiver:
-            {
-                var received = group.ReceiveObject<Note>(call.Root);
-                check = () => received == NoteOf(call, call.Root) ? null : $"the object differs: {received}";
-                break;
-            }
+                {
+                    var received = group.ReceiveObject<Note>(call.Root);
+                    check = () => received == NoteOf(call, call.Root) ? null : $"the object differs: {received}";
+                    break;
+                }
         }
 
         return null;

@@ -49,5 +49,6 @@ public sealed class EvaluationTests
     private static Trial<nn.Module<Tensor, Tensor>> Training(Action<int, nn.Module<Tensor, Tensor>> between) => new(
         () => nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3)),
         step => [Randoms.Normal(step, 12, 6)],
-        (module, batch) => module.call(batch[0]).pow(2).mean()) { BeforeStep = between };
+        (module, batch) => module.call(batch[0]).pow(2).mean())
+    { BeforeStep = between };
 }

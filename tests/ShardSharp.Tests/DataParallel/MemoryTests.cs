@@ -45,7 +45,10 @@ public sealed class MemoryTests
             },
             Trial<nn.Module>.SmallBuckets with
             {
-                OverlappingAllReduce = overlap, Microbatches = microbatches, ShardedDataParallelDegree = shards, ShardedPersistenceThreshold = 100,
+                OverlappingAllReduce = overlap,
+                Microbatches = microbatches,
+                ShardedDataParallelDegree = shards,
+                ShardedPersistenceThreshold = 100,
             },
             new RankHarnessOptions { SeparateHosts = separateHosts });
 

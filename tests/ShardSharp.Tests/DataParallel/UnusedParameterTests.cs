@@ -61,7 +61,8 @@ public sealed class UnusedParameterTests
             return module;
         },
         step => [Randoms.Normal(step, 12, 5), arange(12) % 2],
-        (module, batch) => module.call(batch[0], batch[1])) { Optimizer = DecayingAdam };
+        (module, batch) => module.call(batch[0], batch[1]))
+    { Optimizer = DecayingAdam };
 
     /// <summary>Sends each sample through the expert of its kind, and calls no expert without samples.</summary>
     internal sealed class Experts : nn.Module<Tensor, Tensor, Tensor>

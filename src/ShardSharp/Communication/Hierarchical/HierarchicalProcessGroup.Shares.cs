@@ -74,7 +74,9 @@ internal sealed unsafe partial class HierarchicalProcessGroup
             var target = Rank == call.Peer ? SharesOn(Host, call.Output, share, offset, length) : bundle;
             _local.Perform(call with
             {
-                Input = call.Input.Slice(offset, length), Output = Rank == deputy ? target : default, Peer = _map.PlaceOf(deputy),
+                Input = call.Input.Slice(offset, length),
+                Output = Rank == deputy ? target : default,
+                Peer = _map.PlaceOf(deputy),
             });
             for (var host = 0; host < _map.Hosts; host++)
             {
@@ -120,7 +122,9 @@ internal sealed unsafe partial class HierarchicalProcessGroup
             var source = Rank == call.Peer ? SharesOn(Host, call.Input, share, done, bytes) : Bundle(step - 1, bytes);
             _local.Perform(call with
             {
-                Input = Rank == deputy ? source : default, Output = call.Output.Slice(done, bytes), Peer = _map.PlaceOf(deputy),
+                Input = Rank == deputy ? source : default,
+                Output = call.Output.Slice(done, bytes),
+                Peer = _map.PlaceOf(deputy),
             });
         }
 

@@ -1,5 +1,5 @@
-using TorchSharp;
 using ShardSharp.Communication;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.TensorParallel.Losses;

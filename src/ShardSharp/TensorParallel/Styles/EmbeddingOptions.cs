@@ -1,5 +1,5 @@
-using TorchSharp;
 using ShardSharp.Native;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,6 +1,6 @@
-using TorchSharp;
 using ShardSharp.Modules;
 using ShardSharp.Native;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

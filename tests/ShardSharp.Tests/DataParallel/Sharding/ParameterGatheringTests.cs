@@ -147,6 +147,7 @@ public sealed class ParameterGatheringTests
         new ShardedTrial<nn.Module<Tensor, Tensor>>(
             () => SharedParameterTests.Create("CalledByItsParent"),
             step => [Randoms.Normal(step, 12, 8)],
-            (module, batch) => module.call(batch[0]).pow(2).mean()) { IsUnit = isUnit }
+            (module, batch) => module.call(batch[0]).pow(2).mean())
+        { IsUnit = isUnit }
             .MustEqualPlainTraining(2, configuration, Hosts(separate: true));
 }

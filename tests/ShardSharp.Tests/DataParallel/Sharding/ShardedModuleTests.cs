@@ -35,9 +35,9 @@ public sealed class ShardedModuleTests
     [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]
     public void Leaves_frozen_parameters_alone(string level, bool separate) =>
         (Experts(_ => 1) with
-    {
-        BeforeStep = (_, module) => module.Freeze(module.First),
-    }).MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
+        {
+            BeforeStep = (_, module) => module.Freeze(module.First),
+        }).MustEqualPlainTraining(2, Sharded(level, 2), Hosts(separate));
 
     [Theory]
     [MemberData(nameof(ShardedParityTests.LevelsAndHosts), MemberType = typeof(ShardedParityTests))]

@@ -23,8 +23,14 @@ public sealed class DistributedTransformerLMHeadTests
         {
             var options = Options with
             {
-                NumPositions = parts.Item1 ? 7 : 0, NumTokenTypes = parts.Item2 ? 3 : 0, AddLanguageModelHead = parts.Item3, CausalMaskSize = parts.Item4 ? 7 : null,
-                UseAlibi = !parts.Item1, AddCrossAttention = kinds.Item1, PreLayerNorm = kinds.Item3 != 0, PostLayerNorm = kinds.Item3 != 1,
+                NumPositions = parts.Item1 ? 7 : 0,
+                NumTokenTypes = parts.Item2 ? 3 : 0,
+                AddLanguageModelHead = parts.Item3,
+                CausalMaskSize = parts.Item4 ? 7 : null,
+                UseAlibi = !parts.Item1,
+                AddCrossAttention = kinds.Item1,
+                PreLayerNorm = kinds.Item3 != 0,
+                PostLayerNorm = kinds.Item3 != 1,
             };
             var given = kinds.Item2;
             Comparison.Run(
@@ -52,7 +58,7 @@ public sealed class DistributedTransformerLMHeadTests
         Assert.Contains("NumPositions is 7", Failure(zeros(1, 8, ScalarType.Int64), null), StringComparison.Ordinal);
         Assert.Contains("NumTokenTypes is 0", Failure(Tokens(1, 11), Tokens(1, 2)), StringComparison.Ordinal);
 
-        string Failure(Tensor tokens, Tensor? types) => 
+        string Failure(Tensor tokens, Tensor? types) =>
             Assert.Throws<ArgumentException>(() => module.call(tokens, null, types, null, null, null)).Message;
     });
 

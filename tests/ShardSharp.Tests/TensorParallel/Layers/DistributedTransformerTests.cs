@@ -137,10 +137,19 @@ public sealed class DistributedTransformerTests
         Gen.Select(Gen.Int[1, 2], Gen.Int[1, 2], Gen.Int[1, 4], Gen.Int[1, 3]), Gen.Select(Gen.Bool, Gen.Bool, Gen.Bool, Gen.Int[0, 2]), Gen.Select(Gen.Bool, Gen.Bool, Gen.Bool),
         (sizes, kinds, more) => Options with
         {
-            NumLayers = sizes.Item1, NumAttentionHeads = 4 * sizes.Item2, AttentionHeadSize = sizes.Item3, HiddenSize = 4 * sizes.Item4, IntermediateSize = 4 * sizes.Item1,
-            CausalMaskSize = kinds.Item1 ? 9 : null, UseAlibi = kinds.Item2, AddCrossAttention = kinds.Item3,
-            PreLayerNorm = kinds.Item4 != 0, PostLayerNorm = kinds.Item4 != 1, Activation = more.Item1 ? TransformerActivation.Gelu : TransformerActivation.Relu,
-            UseNormalInitialization = more.Item2, Float32ResidualAddition = more.Item3,
+            NumLayers = sizes.Item1,
+            NumAttentionHeads = 4 * sizes.Item2,
+            AttentionHeadSize = sizes.Item3,
+            HiddenSize = 4 * sizes.Item4,
+            IntermediateSize = 4 * sizes.Item1,
+            CausalMaskSize = kinds.Item1 ? 9 : null,
+            UseAlibi = kinds.Item2,
+            AddCrossAttention = kinds.Item3,
+            PreLayerNorm = kinds.Item4 != 0,
+            PostLayerNorm = kinds.Item4 != 1,
+            Activation = more.Item1 ? TransformerActivation.Gelu : TransformerActivation.Relu,
+            UseNormalInitialization = more.Item2,
+            Float32ResidualAddition = more.Item3,
         });
 
     private static Tensor Mask(long keys)
