@@ -29,21 +29,9 @@ internal sealed class ReduceScatterAlong : autograd.SingleTensorFunction<ReduceS
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         var (tensor, group, dimension) = ((Tensor)vars[0], (ProcessGroup)vars[1], (int)vars[2]);
-        ctx.save_data(RankFunction.Group, group);
-        ctx.save_data(RankFunction.Dimension, dimension);
-        ctx.save_data(RankFunction.Total, tensor.shape[dimension]);
+        GatheredGradient.Prepare(ctx, tensor, dimension, group);
         return RankFunction.Known(vars[3]) ?? AlongDimension.ReduceScatter(tensor, dimension, group);
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-    {
-        var group = (ProcessGroup)ctx.get_data(RankFunction.Group);
-        var dimension = (int)ctx.get_data(RankFunction.Dimension);
-        var total = (long)ctx.get_data(RankFunction.Total);
-        var gradient = RankFunction.Gradient(
-            group,
-            () => AlongDimension.Gather(grad_output, dimension, group, total),
-            () => zeros([.. grad_output.shape.Take(dimension), total, .. grad_output.shape.Skip(dimension + 1)], grad_output.dtype, grad_output.device));
-        return [gradient, null!, null!, null!];
-    }
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => [GatheredGradient.Of(ctx, grad_output), null!, null!, null!];
 }
