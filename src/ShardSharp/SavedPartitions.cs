@@ -9,7 +9,8 @@ namespace ShardSharp;
 /// <param name="Texts">Partitions as <see cref="PipelinePartitionFile"/> writes them, by the number that the model has in the session.</param>
 internal sealed record SavedPartitions(IReadOnlyDictionary<int, string> Texts)
 {
-    private const string Key = "partitions";
+    /// <summary>Under which key of a checkpoint's state they are.</summary>
+    public const string Key = "partitions";
 
     /// <summary>How many models were cut.</summary>
     public int Count => Texts.Count;

@@ -46,7 +46,7 @@ internal sealed class TrainingState(
         var tensors = Optimizers().ToList();
         held.AddRange(tensors.SelectMany(optimizer => optimizer.Held()));
         held.Add(RandomState.Of(rank.Value));
-        state["partitions"] = partitions.ToJson();
+        state[SavedPartitions.Key] = partitions.ToJson();
         state["loss_scalers"] = new JsonArray([.. models.Select(entry => JsonSerializer.SerializeToNode(entry.Model.LossScaler?.State))]);
         state["schedulers"] = new JsonArray([.. schedulers.Select(SchedulerState.Of)]);
         state["data"] = JsonSerializer.SerializeToNode(data.Select(positioned => positioned.Position));

@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Runtime.ExceptionServices;
 using ShardSharp.Modules;
 using static TorchSharp.torch;
 
@@ -13,15 +12,7 @@ internal static class ModuleCall
     {
         var call = module.GetType().GetMethods().FirstOrDefault(method => method.Name == "call" && method.GetParameters().Length == arguments.Length)
             ?? throw new TensorParallelException($"A {module.GetType().Name} is not called with {arguments.Length} arguments; the example has as many.");
-        try
-        {
-            return call.Invoke(module, arguments);
-        }
-        catch (TargetInvocationException failure) when (failure.InnerException is { } inner)
-        {
-            ExceptionDispatchInfo.Throw(inner);
-            throw;
-        }
+        return call.Invoke(module, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null);
     }
 
     /// <summary>Does something with a model in evaluation or training mode, without recording a graph, and lets go of the tensors it makes.</summary>
