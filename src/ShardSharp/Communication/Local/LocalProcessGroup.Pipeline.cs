@@ -6,8 +6,9 @@ internal sealed unsafe partial class LocalProcessGroup
 {
     /// <summary>Where a member publishes its contribution to a chunk of the running collective.</summary>
     /// <remarks>
-    /// Slots take turns with the synchronisation points. A slot written before point t is read before point t + 1 and written again only
-    /// after it, and a result written before t + 1 is read before t + 2, so two slots of each kind are enough, across collectives too.
+    /// Slots take turns with the synchronisation points, barriers left out. A slot written before point t is read before point t + 1 and
+    /// written again only after it, and a result written before t + 1 is read before t + 2, so two slots of each kind are enough, across
+    /// collectives too.
     /// </remarks>
     public byte* Contribution(int member, int chunk) => _layout.Contribution(member, _firstTurn + chunk);
 
@@ -68,7 +69,7 @@ internal sealed unsafe partial class LocalProcessGroup
     {
         var chunks = Math.Max(1, collective.Chunks);
         var stages = TCollective.FetchesResults ? 2 : 1;
-        _firstTurn = _turn;
+        _firstTurn = _turn - _barriers;
         for (var step = 0; step < chunks + stages; step++)
         {
             _world.Disturb?.Invoke();

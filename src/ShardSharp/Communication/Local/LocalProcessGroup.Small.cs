@@ -48,7 +48,7 @@ internal sealed unsafe partial class LocalProcessGroup
         (_inBackground, _isPart) = (call.InBackground, call.IsPart);
         var length = takesShare ? call.Input.Length / Size : call.Input.Length;
         var start = takesShare ? Rank * length : 0;
-        var turn = _turn;
+        var turn = _turn - _barriers;
         Announce(call);
         _world.Disturb?.Invoke();
         var (from, to) = PublishForOthers(input, _layout.Contribution(Rank, turn), length, takesShare);
@@ -72,8 +72,10 @@ internal sealed unsafe partial class LocalProcessGroup
         // Where all came at once this comes so late, because its barrier would have the processor finish writing before it reads on.
         if (cameTogether)
             WakeSleepers();
-        if (!isAgreed)
-            Prepare(_layout.Contribution(Rank, _turn), from, to);
+        if (call.Kind == CollectiveKind.Barrier)
+            _barriers++;
+        else if (!isAgreed)
+            Prepare(_layout.Contribution(Rank, turn + 1), from, to);
         return !isAgreed;
     }
 

@@ -11,6 +11,10 @@ internal sealed unsafe partial class LocalProcessGroup : ProcessGroup
 
     /// <summary>Synchronisation points that this rank has passed; all ranks of a group pass the same ones.</summary>
     private int _turn;
+
+    /// <summary>Those of them that were barriers. Slots take no turn with these, so that the slot made ready is the one written next.</summary>
+    private int _barriers;
+
     private long _sequence;
 
     /// <param name="world">The run that the rank takes part in.</param>
