@@ -41,7 +41,10 @@ public sealed class PipelinePrecisionTests
         var expected = Run(trial, copies, configuration with { Pipeline = PipelineScheduleKind.Interleaved });
         var found = Run(trial, copies * 2, configuration with
         {
-            PipelineParallelDegree = 2, AutoPartition = cut.AutoPartition, DefaultPartition = cut.DefaultPartition, PartitionPatterns = cut.PartitionPatterns,
+            PipelineParallelDegree = 2,
+            AutoPartition = cut.AutoPartition,
+            DefaultPartition = cut.DefaultPartition,
+            PartitionPatterns = cut.PartitionPatterns,
         });
 
         Assert.Equal(expected.Masters.Keys, found.Masters.Keys);

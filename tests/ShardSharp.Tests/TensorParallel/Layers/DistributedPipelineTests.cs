@@ -77,7 +77,9 @@ public sealed class DistributedPipelineTests
             4,
             Configuration(prescaled, OptimizationGoal.Speed, PipelineScheduleKind.Interleaved) with
             {
-                AutoPartition = false, DefaultPartition = 0, PartitionPatterns = "*seq_layers.0._parts.1=1, *seq_layers.1*=1, *layernorm=1, *head=1",
+                AutoPartition = false,
+                DefaultPartition = 0,
+                PartitionPatterns = "*seq_layers.0._parts.1=1, *seq_layers.1*=1, *layernorm=1, *head=1",
             },
             Model));
 
