@@ -39,30 +39,73 @@ internal sealed class GptModel : Module<Tensor, Tensor>
         return _head.call(_finalNorm.call(x));
     }
 
+    /// <summary>Modules one after another, rather than one sum after another, so that a pipeline can cut between any two.</summary>
     private sealed class Block : Module<Tensor, Tensor>
     {
-        private readonly LayerNorm _attentionNorm;
-        private readonly Attention _attention;
-        private readonly LayerNorm _feedForwardNorm;
-        private readonly Linear _up;
-        private readonly Linear _down;
+        private readonly Attending _attention;
+        private readonly Widening _up;
+        private readonly Narrowing _down;
 
         public Block(GptShape shape)
             : base(nameof(Block))
         {
-            _attentionNorm = LayerNorm(shape.Hidden);
-            _attention = new Attention(shape);
-            _feedForwardNorm = LayerNorm(shape.Hidden);
-            _up = Linear(shape.Hidden, 4 * shape.Hidden);
-            _down = Linear(4 * shape.Hidden, shape.Hidden);
+            _attention = new Attending(shape);
+            _up = new Widening(shape);
+            _down = new Narrowing(shape);
             RegisterComponents();
         }
 
         public override Tensor forward(Tensor x)
         {
-            x = x + _attention.call(_attentionNorm.call(x));
-            return x + _down.call(functional.gelu(_up.call(_feedForwardNorm.call(x)), TorchSharp.Modules.GELU.Approximate.tanh));
+            x = _attention.call(x);
+            return _down.call(x, _up.call(x));
         }
+    }
+
+    private sealed class Attending : Module<Tensor, Tensor>
+    {
+        private readonly LayerNorm _norm;
+        private readonly Attention _attention;
+
+        public Attending(GptShape shape)
+            : base(nameof(Attending))
+        {
+            _norm = LayerNorm(shape.Hidden);
+            _attention = new Attention(shape);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x) => x + _attention.call(_norm.call(x));
+    }
+
+    private sealed class Widening : Module<Tensor, Tensor>
+    {
+        private readonly LayerNorm _norm;
+        private readonly Linear _linear;
+
+        public Widening(GptShape shape)
+            : base(nameof(Widening))
+        {
+            _norm = LayerNorm(shape.Hidden);
+            _linear = Linear(shape.Hidden, 4 * shape.Hidden);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x) => functional.gelu(_linear.call(_norm.call(x)), TorchSharp.Modules.GELU.Approximate.tanh);
+    }
+
+    private sealed class Narrowing : Module<Tensor, Tensor, Tensor>
+    {
+        private readonly Linear _linear;
+
+        public Narrowing(GptShape shape)
+            : base(nameof(Narrowing))
+        {
+            _linear = Linear(4 * shape.Hidden, shape.Hidden);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x, Tensor wide) => x + _linear.call(wide);
     }
 
     private sealed class Attention : Module<Tensor, Tensor>

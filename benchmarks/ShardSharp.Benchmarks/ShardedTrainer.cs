@@ -48,11 +48,11 @@ internal sealed class ShardedTrainer : ITrainer
         {
             ["_tokenEmbedding"] = TensorParallelStyle.VocabularyEmbedding(),
             ["_positionEmbedding"] = TensorParallelStyle.SequenceScatter(),
-            ["_blocks.*._attention._projection"] = TensorParallelStyle.Row(headSize),
-            ["_blocks.*._attention.*"] = TensorParallelStyle.Column(headSize: headSize),
-            ["_blocks.*._up"] = TensorParallelStyle.Column(),
-            ["_blocks.*._down"] = TensorParallelStyle.Row(),
-            ["**Norm"] = TensorParallelStyle.SequenceParallel(),
+            ["_blocks.*._attention._attention._projection"] = TensorParallelStyle.Row(headSize),
+            ["_blocks.*._attention._attention.*"] = TensorParallelStyle.Column(headSize: headSize),
+            ["_blocks.*._up._linear"] = TensorParallelStyle.Column(),
+            ["_blocks.*._down._linear"] = TensorParallelStyle.Row(),
+            ["**orm"] = TensorParallelStyle.SequenceParallel(),
             ["_head"] = TensorParallelStyle.Column(gatherOutput: true),
         })
         {

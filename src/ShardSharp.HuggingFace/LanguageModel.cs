@@ -31,7 +31,7 @@ public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>, IPipeline
 
     /// <summary>
     /// The modules whose calls, one after another, are the model: the embedding, each layer, the last norm, the head. A pipeline may cut
-    /// between any two; between them passes one tensor [batch, sequence, hidden].
+    /// between any two, and inside of a layer behind its attention; there passes one tensor [batch, sequence, hidden].
     /// </summary>
     public IReadOnlyList<nn.Module<Tensor, Tensor>> Parts { get; }
 

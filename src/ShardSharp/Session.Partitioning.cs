@@ -1,3 +1,4 @@
+using ShardSharp.Activations;
 using ShardSharp.Checkpoints;
 using ShardSharp.Modules;
 using ShardSharp.Pipeline.Partitioning;
@@ -83,6 +84,7 @@ public sealed partial class Session
                     _stages,
                     Configuration.PartitionPatterns is { } patterns ? PartitionPatterns.TryParse(patterns)! : PartitionPatterns.None,
                     Configuration.DefaultPartition ?? 0),
+                Whole = Checkpointed(model),
                 Forward = forward,
             },
             Groups.World,
@@ -93,6 +95,13 @@ public sealed partial class Session
         if (file is not null && given is null)
             AtomicFile.Write(file, System.Text.Encoding.UTF8.GetBytes(PipelinePartitionFile.Format(cut.Partition)));
         return cut;
+    }
+
+    /// <summary>The modules that the configuration has checkpointed, whose calls count.</summary>
+    private HashSet<nn.Module> Checkpointed(nn.Module model)
+    {
+        var runs = Configuration.ActivationCheckpointing is { } names ? ModuleSelection.Runs(model, names) : [];
+        return runs.SelectMany(run => run).Select(named => named.Module).ToHashSet<nn.Module>(ReferenceEqualityComparer.Instance);
     }
 
     /// <summary>Takes note of the modules that were created in scopes, while their parameters are where they were made.</summary>

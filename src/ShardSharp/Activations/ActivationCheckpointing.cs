@@ -62,7 +62,8 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             if (StageOf is not null && StageOf(module) is null)
             {
                 throw new ArgumentException(
-                    $"'{name}' is cut by the pipeline, whose stages call parts of it; checkpoint what it holds: '{ModuleTree.NameOf(name, "*")}'.");
+                    $"'{name}' is cut by the pipeline, whose stages call parts of it; checkpoint what it holds: '{ModuleTree.NameOf(name, "*")}'. Modules that "
+                    + "activation_checkpointing names in the configuration are not cut.");
             }
 
             Clear(module);

@@ -62,6 +62,23 @@ public sealed class ReferenceCurveTests
             });
     }
 
+    /// <summary>Stages that meet inside of a block, behind its attention.</summary>
+    [Theory]
+    [InlineData("gpt2", false)]
+    [InlineData("llama", true)]
+    public void Stages_that_meet_in_a_block_train_as_transformers_does(string model, bool isDivided)
+    {
+        var curve = new ReferenceCurve(ReferenceModels.PathOf(model));
+        RankHarness.RunSessions(
+            isDivided ? 4 : 2, session => curve.Run(session),
+            new ParallelConfiguration
+            {
+                PipelineParallelDegree = 2, TensorParallelDegree = isDivided ? 2 : 1, PrescaledBatch = isDivided, Microbatches = 2, SplitTiedParameters = true,
+                Pipeline = isDivided ? PipelineScheduleKind.ZeroBubbleH1 : PipelineScheduleKind.Interleaved,
+                AutoPartition = false, DefaultPartition = 0, PartitionPatterns = MovingCurveTests.InABlock(model),
+            });
+    }
+
     /// <summary>PP2 x TP2 x DP2.</summary>
     [Theory]
     [InlineData("gpt2", PipelineScheduleKind.ZeroBubbleH1)]

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace ShardSharp.HuggingFace.Architectures.Bert;
 
 /// <summary>A layer: attention and a feed-forward network, each added to its input and then normalised.</summary>
-internal sealed class EncoderLayer : nn.Module<Tensor, Tensor>
+internal sealed class EncoderLayer : DivisibleBlock
 {
     [ComponentName(Name = "attention")]
     private readonly EncoderAttention _attention;
@@ -25,10 +25,11 @@ internal sealed class EncoderLayer : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input)
-    {
-        using var scope = NewDisposeScope();
-        var attended = _attention.call(input);
-        return _output.call(_intermediate.call(attended), attended).MoveToOuterDisposeScope();
-    }
+    protected override IReadOnlyList<nn.Module> AttentionModules => [_attention];
+
+    protected override IReadOnlyList<nn.Module> TransformModules => [_intermediate, _output];
+
+    protected override Tensor Attend(Tensor input) => _attention.call(input);
+
+    protected override Tensor Transform(Tensor attended) => _output.call(_intermediate.call(attended), attended);
 }

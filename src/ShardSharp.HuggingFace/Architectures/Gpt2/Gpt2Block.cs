@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace ShardSharp.HuggingFace.Architectures.Gpt2;
 
 /// <summary>A block: attention and a feed-forward network, each after a norm and added to the residual stream.</summary>
-internal sealed class Gpt2Block : nn.Module<Tensor, Tensor>
+internal sealed class Gpt2Block : DivisibleBlock
 {
     [ComponentName(Name = "ln_1")]
     private readonly LayerNorm _attentionNorm;
@@ -30,10 +30,11 @@ internal sealed class Gpt2Block : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input)
-    {
-        using var scope = NewDisposeScope();
-        var hidden = input + _attention.call(_attentionNorm.call(input));
-        return (hidden + _feedForward.call(_feedForwardNorm.call(hidden))).MoveToOuterDisposeScope();
-    }
+    protected override IReadOnlyList<nn.Module> AttentionModules => [_attentionNorm, _attention];
+
+    protected override IReadOnlyList<nn.Module> TransformModules => [_feedForwardNorm, _feedForward];
+
+    protected override Tensor Attend(Tensor input) => input + _attention.call(_attentionNorm.call(input));
+
+    protected override Tensor Transform(Tensor attended) => attended + _feedForward.call(_feedForwardNorm.call(attended));
 }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace ShardSharp.HuggingFace.Architectures.Llama;
 
 /// <summary>A layer: attention and a feed-forward network, each after a norm and added to the residual stream.</summary>
-internal sealed class DecoderLayer : nn.Module<Tensor, Tensor>
+internal sealed class DecoderLayer : DivisibleBlock
 {
     [ComponentName(Name = "input_layernorm")]
     private readonly RootMeanSquareNorm _attentionNorm;
@@ -29,10 +29,11 @@ internal sealed class DecoderLayer : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input)
-    {
-        using var scope = NewDisposeScope();
-        var hidden = input + _attention.call(_attentionNorm.call(input));
-        return (hidden + _feedForward.call(_feedForwardNorm.call(hidden))).MoveToOuterDisposeScope();
-    }
+    protected override IReadOnlyList<nn.Module> AttentionModules => [_attentionNorm, _attention];
+
+    protected override IReadOnlyList<nn.Module> TransformModules => [_feedForwardNorm, _feedForward];
+
+    protected override Tensor Attend(Tensor input) => input + _attention.call(_attentionNorm.call(input));
+
+    protected override Tensor Transform(Tensor attended) => attended + _feedForward.call(_feedForwardNorm.call(attended));
 }

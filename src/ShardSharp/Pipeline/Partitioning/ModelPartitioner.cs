@@ -60,8 +60,8 @@ internal static class ModelPartitioner
     private static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Parts(nn.Module model, IReadOnlyList<Tensor> microbatch, PartitionRequest request)
     {
         if (!request.SkipTracing)
-            return ModelChains.Trace(model, microbatch, request.Forward);
-        return (ModelChains.List(model) ?? throw new ArgumentException(
+            return ModelChains.Trace(model, microbatch, request.Forward, request.Whole);
+        return (ModelChains.List(model, request.Whole) ?? throw new ArgumentException(
             $"{model.GetName()} does not list its parts, so it has to be run to find them: set skip_tracing to false, make it a Sequential, or have it "
             + "implement IPipelineModel with parts that take and return one tensor.", nameof(model)), []);
     }

@@ -29,6 +29,9 @@ internal sealed record PartitionRequest
     /// <summary>What the program decided; null to decide by cost.</summary>
     public ManualPartition? Manual { get; init; }
 
+    /// <summary>Modules that are not to be cut, though all they do is to call others.</summary>
+    public IReadOnlySet<nn.Module> Whole { get; init; } = new HashSet<nn.Module>();
+
     /// <summary>Calls the model with the tensors of a microbatch; null calls it with as many as it takes.</summary>
     public Action<IReadOnlyList<Tensor>>? Forward { get; init; }
 }

@@ -5,9 +5,8 @@ namespace ShardSharp.Pipeline.Partitioning;
 /// <param name="Partition">Which part is on which stage, the same on all ranks.</param>
 internal sealed record PipelineCut(ModelChain Chain, PipelinePartition Partition)
 {
-    /// <summary>The parts of a stage.</summary>
-    public IReadOnlyList<ChainPart> PartsOf(int stage) =>
-        [.. Chain.Parts.Skip(Partition.Stages[stage].First).Take(Partition.Stages[stage].Count)];
+    /// <summary>What a stage runs.</summary>
+    public IReadOnlyList<ChainPart> PartsOf(int stage) => Chain.Run(Partition.Stages[stage].First, Partition.Stages[stage].Count);
 
     /// <summary>The parameters that several stages have.</summary>
     public IReadOnlyList<TiedParameter> Ties { get; } = TiedParameter.Of(Partition);

@@ -9,6 +9,16 @@ internal sealed class BoundaryBuffers : IDisposable
     private readonly HashSet<(ScalarType Type, string Shape)> _asked = [];
     private readonly Lock _gate = new();
 
+    /// <summary>How many tensors it keeps for later.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+                return _free.Values.Sum(fitting => fitting.Count);
+        }
+    }
+
     /// <summary>A tensor with any contents. May be called on any thread.</summary>
     public Tensor Rent(ScalarType type, long[] shape)
     {

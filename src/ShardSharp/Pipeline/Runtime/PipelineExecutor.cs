@@ -27,6 +27,9 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
     /// <inheritdoc cref="StepRun.Activations"/>
     public IReadOnlyList<long> Activations { get; private set; } = [];
 
+    /// <summary>How many tensors are kept between steps, for what other stages send.</summary>
+    public int Buffers => _buffers.Count;
+
     /// <summary>Runs this rank's part of a schedule.</summary>
     /// <exception cref="InvalidOperationException">A step failed before, so that the ranks no longer agree on what comes next.</exception>
     public void Run(PipelineSchedule schedule, IPipelineStep step)

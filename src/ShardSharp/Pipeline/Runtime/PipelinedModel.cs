@@ -45,6 +45,9 @@ internal sealed class PipelinedModel : IDisposable
     /// <summary>How long it waited in the latest step: for tensors, and at the end for the other ranks.</summary>
     public TimeSpan Waited => _executor.Waited + _shared;
 
+    /// <inheritdoc cref="PipelineExecutor.Buffers"/>
+    public int Buffers => _executor.Buffers;
+
     /// <inheritdoc cref="PipelineExecutor.Timeline"/>
     public IReadOnlyList<TimedAction> Timeline => _executor.Timeline;
 

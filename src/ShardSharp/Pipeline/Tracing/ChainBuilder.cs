@@ -8,14 +8,20 @@ internal sealed class ChainBuilder
 {
     private readonly List<ChainStep> _steps = [];
     private readonly List<ChainBreak> _breaks = [];
+    private readonly List<(TracedCall Call, int First, int End)> _composites = [];
     private readonly ModuleInventory _inventory;
+    private readonly IReadOnlySet<nn.Module>? _whole;
 
-    private ChainBuilder(ModuleInventory inventory) => _inventory = inventory;
+    private ChainBuilder(ModuleInventory inventory, IReadOnlySet<nn.Module>? whole) => (_inventory, _whole) = (inventory, whole);
 
     /// <summary>The chain, and where it could not be cut.</summary>
-    public static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Build(TracedCall root, ModuleInventory inventory)
+    /// <param name="root">The model's call.</param>
+    /// <param name="inventory">Its modules.</param>
+    /// <param name="whole">Modules that are not taken apart.</param>
+    public static (ModelChain Chain, IReadOnlyList<ChainBreak> Breaks) Build(
+        TracedCall root, ModuleInventory inventory, IReadOnlySet<nn.Module>? whole = null)
     {
-        var builder = new ChainBuilder(inventory);
+        var builder = new ChainBuilder(inventory, whole);
         builder.Expand(root);
         var groups = new List<List<ChainStep>>();
         foreach (var step in builder._steps)
@@ -27,8 +33,15 @@ internal sealed class ChainBuilder
                 groups.Add([step]);
         }
 
-        var parts = Parts(groups, root.Outputs);
-        return (new ModelChain(builder.WithTheRest(parts)) { Takes = root.Takes, Output = tensors => OutputOf(root, tensors) }, builder._breaks);
+        var passed = Passed(groups, root.Outputs);
+        var parts = builder.WithTheRest([.. groups.Index().Select(group => Part(group.Item, passed[group.Index], passed[group.Index + 1]))]);
+        var chain = new ModelChain(parts)
+        {
+            Composites = [.. builder.Composites(root, groups, passed, parts)],
+            Takes = root.Takes,
+            Output = tensors => OutputOf(root, tensors),
+        };
+        return (chain, builder._breaks);
     }
 
     private static object? OutputOf(TracedCall root, IReadOnlyList<Tensor> tensors) => root.Returns!.Beside is null
@@ -38,19 +51,24 @@ internal sealed class ChainBuilder
 
     private void Expand(TracedCall call)
     {
-        if (call.Calls.Count > 0 && Composition.OpeningOf(call) is { } opening)
+        var isWhole = _whole?.Contains(call.Module) is true;
+        if (!isWhole && call.Calls.Count > 0 && Composition.OpeningOf(call) is { } opening)
         {
+            var first = _steps.Count;
             if (opening > 0)
                 AddOpening(call, opening);
             foreach (var child in call.Calls.Skip(opening))
                 Expand(child);
+            _composites.Add((call, first, _steps.Count));
             return;
         }
 
         if (call.Calls.Count > 0)
-            _breaks.Add(new ChainBreak(call.Title, [.. Composition.Breaks(call)]));
-        _steps.Add(new CallStep { Name = call.Name, Call = call, Modules = ModuleInventory.WithHeld(call.Module) });
+            _breaks.Add(new ChainBreak(call.Title, isWhole ? ["it is checkpointed (activation_checkpointing)"] : [.. Composition.Breaks(call)]));
+        _steps.Add(StepOf(call));
     }
+
+    private static CallStep StepOf(TracedCall call) => new() { Name = call.Name, Call = call, Modules = ModuleInventory.WithHeld(call.Module) };
 
     private void AddOpening(TracedCall call, int opening)
     {
@@ -64,25 +82,48 @@ internal sealed class ChainBuilder
         });
     }
 
-    private static ChainPart[] Parts(List<List<ChainStep>> groups, IReadOnlyList<TracedValue> results)
+    /// <summary>What passes before each group, and last the results: what those after it read and do not get everywhere.</summary>
+    private static IReadOnlyList<TracedValue>[] Passed(List<List<ChainStep>> groups, IReadOnlyList<TracedValue> results)
     {
-        // From the end: what a part must hand on is what those after it read and it does not get everywhere.
-        var needed = new List<TracedValue>(results);
-        var parts = new ChainPart[groups.Count];
+        var passed = new IReadOnlyList<TracedValue>[groups.Count + 1];
+        passed[^1] = [.. results];
         for (var i = groups.Count - 1; i >= 0; i--)
         {
-            var outputs = needed;
             var made = groups[i].SelectMany(step => step.Outputs).ToHashSet();
-            var inputs = outputs.Where(value => !made.Contains(value)).Concat(groups[i].SelectMany(step => step.Inputs).Where(value => !made.Contains(value)))
-                .Where(value => !value.IsEverywhere).Distinct().ToList();
-            parts[i] = Part(groups[i], inputs, outputs);
-            needed = inputs;
+            passed[i] =
+            [
+                .. passed[i + 1].Concat(groups[i].SelectMany(step => step.Inputs)).Where(value => !made.Contains(value) && !value.IsEverywhere).Distinct(),
+            ];
         }
 
-        return parts;
+        return passed;
     }
 
-    private static ChainPart Part(List<ChainStep> steps, List<TracedValue> inputs, List<TracedValue> outputs)
+    /// <summary>The modules that were taken apart and can be called in place of their parts.</summary>
+    private IEnumerable<CompositePart> Composites(
+        TracedCall root, List<List<ChainStep>> groups, IReadOnlyList<TracedValue>[] passed, IReadOnlyList<ChainPart> parts)
+    {
+        // The number of steps before each group, and of all.
+        var starts = new int[groups.Count + 1];
+        for (var i = 0; i < groups.Count; i++)
+            starts[i + 1] = starts[i] + groups[i].Count;
+        foreach (var (call, firstStep, endStep) in _composites.Where(composite => !ReferenceEquals(composite.Call, root)))
+        {
+            var (first, end) = (Array.IndexOf(starts, firstStep), Array.IndexOf(starts, endStep));
+            if (first < 0 || end < 0)
+                continue;
+            var known = passed[first].ToHashSet();
+            var isComplete = call.Inputs.All(value => value.IsEverywhere || known.Contains(value));
+            known.UnionWith(call.Outputs);
+            if (!isComplete || !passed[end].All(value => value.IsEverywhere || known.Contains(value)))
+                continue;
+            var part = Part([StepOf(call)], passed[first], passed[end]);
+            yield return new CompositePart(
+                first, end - first, part with { Holders = [.. part.Holders, .. parts.Skip(first).Take(end - first).SelectMany(inner => inner.Holders)] });
+        }
+    }
+
+    private static ChainPart Part(List<ChainStep> steps, IReadOnlyList<TracedValue> inputs, IReadOnlyList<TracedValue> outputs)
     {
         var run = new PartRun(steps, inputs, outputs);
         return new ChainPart(

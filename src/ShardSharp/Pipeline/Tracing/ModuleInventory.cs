@@ -66,6 +66,8 @@ internal sealed class ModuleInventory
     /// <summary>The modules that a module holds in its fields, and in lists there, whether they are registered or not.</summary>
     private static IEnumerable<(string Field, nn.Module Module)> HeldBy(nn.Module module)
     {
+        foreach (var (i, used) in module is IModulePart part ? part.Uses.Index() : [])
+            yield return ($"{i}", used);
         for (var type = module.GetType(); type is not null && type.Assembly != typeof(nn.Module).Assembly; type = type.BaseType)
         {
             foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))

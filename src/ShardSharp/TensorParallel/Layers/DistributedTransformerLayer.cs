@@ -14,6 +14,9 @@ public sealed class DistributedTransformerLayer : nn.Module<Tensor, Tensor?, Ten
     private readonly Regime _regime;
     private readonly bool _isInner;
 
+    // What a pipeline may cut it into.
+    private readonly LayerPart[] _parts;
+
     [ComponentName(Name = "attention")]
     private readonly DistributedAttentionLayer _attention;
 
@@ -46,6 +49,13 @@ public sealed class DistributedTransformerLayer : nn.Module<Tensor, Tensor?, Ten
         _crossAttention = options.AddCrossAttention ? new DistributedAttentionLayer(options, ranks, crossAttention: true, isInner: true) : null;
         _output = new DistributedTransformerOutputLayer(options, ranks, isInner: true);
         RegisterComponents();
+        _parts =
+        [
+            new((stream, mask, _) => Added(_attention.call(stream, mask, null), stream), () => [_attention]),
+            .. _crossAttention is null
+                ? Array.Empty<LayerPart>() : [new((stream, mask, cross) => Added(_crossAttention.call(stream, mask, cross), stream), () => [_crossAttention])],
+            new((stream, _, _) => Added(_output.call(stream), stream), () => [_output]),
+        ];
     }
 
     /// <summary>Computes the layer for hidden states alone.</summary>
@@ -70,10 +80,22 @@ public sealed class DistributedTransformerLayer : nn.Module<Tensor, Tensor?, Ten
 
     private Tensor Compute(TransformerInputs inputs)
     {
-        var stream = Added(_attention.call(inputs.Hidden, inputs.Mask, null), inputs.Hidden);
+        var stream = _parts[0].call(inputs.Hidden, inputs.Mask, null);
         if (_crossAttention is not null)
-            stream = Added(_crossAttention.call(stream, inputs.CrossMask, inputs.Cross), stream);
-        return Added(_output.call(stream), stream);
+            stream = _parts[1].call(stream, inputs.CrossMask, inputs.Cross);
+        return _parts[^1].call(stream, null, null);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            foreach (var part in _parts)
+                part.Dispose();
+        }
+
+        base.Dispose(disposing);
     }
 
     /// <summary>With normalisation behind it, a part has added what it was given itself.</summary>

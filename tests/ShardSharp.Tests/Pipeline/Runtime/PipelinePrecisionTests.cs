@@ -21,14 +21,31 @@ public sealed class PipelinePrecisionTests
     [InlineData(true, PipelineScheduleKind.Interleaved, 2, false)]
     [InlineData(true, PipelineScheduleKind.ZeroBubbleH1, 1, false)]
     [InlineData(true, PipelineScheduleKind.ZeroBubbleV, 2, true)]
-    public void Masters_have_the_bits_of_one_rank(bool float16, PipelineScheduleKind kind, int copies, bool shardsState)
+    public void Masters_have_the_bits_of_one_rank(bool float16, PipelineScheduleKind kind, int copies, bool shardsState) =>
+        MustHaveTheBits(float16, kind, copies, shardsState, PipelineTrial.Layers, new ParallelConfiguration());
+
+    /// <summary>A block that is cut is no unit of its own.</summary>
+    [Theory]
+    [InlineData(false, PipelineScheduleKind.ZeroBubbleH1, 2)]
+    [InlineData(true, PipelineScheduleKind.Interleaved, 1)]
+    public void So_have_those_of_a_block_that_is_cut(bool float16, PipelineScheduleKind kind, int copies) => MustHaveTheBits(
+        float16, kind, copies, shardsState: false, PipelinePartTests.Blocks, PipelinePartTests.CutInABlock(2));
+
+    private static void MustHaveTheBits(
+        bool float16, PipelineScheduleKind kind, int copies, bool shardsState, PipelineTrial trial, ParallelConfiguration cut)
     {
         var configuration = new ParallelConfiguration
         {
             BFloat16 = !float16, Float16 = float16, Microbatches = 4, Pipeline = kind, ShardOptimizerState = shardsState,
         };
-        var expected = Run(copies, configuration with { Pipeline = PipelineScheduleKind.Interleaved });
-        var found = Run(copies * 2, configuration with { PipelineParallelDegree = 2 });
+        var expected = Run(trial, copies, configuration with { Pipeline = PipelineScheduleKind.Interleaved });
+        var found = Run(trial, copies * 2, configuration with
+        {
+            PipelineParallelDegree = 2,
+            AutoPartition = cut.AutoPartition,
+            DefaultPartition = cut.DefaultPartition,
+            PartitionPatterns = cut.PartitionPatterns,
+        });
 
         Assert.Equal(expected.Masters.Keys, found.Masters.Keys);
         Assert.All(expected.Masters, pair => Assert.Equal<float>(pair.Value, found.Masters[pair.Key]));
@@ -73,7 +90,8 @@ public sealed class PipelinePrecisionTests
         return linear;
     }
 
-    private static (SortedDictionary<string, float[]> Masters, List<double> Losses, List<double> Norms) Run(int ranks, ParallelConfiguration configuration)
+    private static (SortedDictionary<string, float[]> Masters, List<double> Losses, List<double> Norms) Run(
+        PipelineTrial trial, int ranks, ParallelConfiguration configuration)
     {
         var (masters, losses, norms) = (new SortedDictionary<string, float[]>(StringComparer.Ordinal), new List<double>(), new List<double>());
         RankHarness.RunSessions(
@@ -81,16 +99,16 @@ public sealed class PipelinePrecisionTests
             session =>
             {
                 using var outer = NewDisposeScope();
-                using var model = session.DistributedModel(() => Randoms.Filled(PipelineTrial.Layers.Create()));
+                using var model = session.DistributedModel(() => Randoms.Filled(trial.Create()));
                 using var optimizer = session.DistributedOptimizer(
                     model, parameters => optim.AdamW(parameters, 0.01), lossScaling: configuration.Float16 ? LossScaling.Static(256) : null);
                 for (var step = 0; step < 3; step++)
                 {
-                    var (inputs, labels) = PipelineTrial.Layers.Batch(0);
+                    var (inputs, labels) = trial.Batch(0);
                     var copies = session.Groups.ReducedData;
                     optimizer.zero_grad();
                     var loss = session.MeanOverDataRanks(
-                        model.Step(inputs.chunk(copies.Size)[copies.Rank], labels.chunk(copies.Size)[copies.Rank], PipelineTrial.Layers.Loss).ReduceMean());
+                        model.Step(inputs.chunk(copies.Size)[copies.Rank], labels.chunk(copies.Size)[copies.Rank], trial.Loss).ReduceMean());
                     var norm = optimizer.ClipGradients(double.PositiveInfinity);
                     optimizer.step();
                     if (session.IsFirstRank)
