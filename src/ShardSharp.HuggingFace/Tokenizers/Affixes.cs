@@ -12,7 +12,7 @@ internal static class Affixes
     public static TokenizerSettings Of(TokenizerSettings settings, ConfigurationReader file, JsonObject values)
     {
         var root = values["post_processor"];
-        var sources = root?["type"]?.ToString() == "Sequence" ? root["processors"] as JsonArray ?? [] : [root];
+        IEnumerable<JsonNode?> sources = root?["type"]?.ToString() == "Sequence" ? root["processors"] as JsonArray ?? [] : new[] { root };
         foreach (var (step, source) in TokenizerFile.Steps(file, "post_processor", "processors").Zip(sources))
         {
             settings = step.Text("type") switch

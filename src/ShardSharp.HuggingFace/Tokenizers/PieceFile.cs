@@ -53,6 +53,7 @@ internal sealed class PieceFile
     private void Read(ReadOnlySpan<byte> data)
     {
         var message = new ProtobufReader(data);
+        var (saysHow, saysWhatBefore) = (false, false);
         while (message.Read())
         {
             switch (message.Field)
@@ -62,15 +63,17 @@ internal sealed class PieceFile
                     break;
                 case 2:
                     ReadTraining(message.Bytes);
+                    saysHow = true;
                     break;
                 case 3:
                     RequirePlainText(message.Bytes);
+                    saysWhatBefore = true;
                     break;
             }
         }
 
-        if (_pieces.Count == 0)
-            throw new InvalidDataException("it has no pieces");
+        if (_pieces.Count == 0 || !saysHow || !saysWhatBefore)
+            throw new InvalidDataException("it should have pieces, a trainer_spec and a normalizer_spec");
     }
 
     private static (string Text, float Score, int Kind) Piece(ReadOnlySpan<byte> data)

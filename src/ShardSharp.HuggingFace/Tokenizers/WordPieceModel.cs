@@ -21,10 +21,10 @@ internal sealed class WordPieceModel : TokenModel
         (Vocabulary, _text, _prefix, _longestWord, _unknown) = (vocabulary, text, prefix, longestWord, vocabulary[unknown]);
         using var lines = new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', vocabulary.OrderBy(token => token.Value).Select(token => token.Key))));
 
-        // It counts characters in units of UTF-16; here they are counted.
+        // It counts characters in units of UTF-16, of which each has two at most, and takes memory on the stack for as many.
         _pieces = WordPieceTokenizer.Create(lines, new WordPieceOptions
         {
-            UnknownToken = unknown, ContinuingSubwordPrefix = prefix, MaxInputCharsPerWord = int.MaxValue,
+            UnknownToken = unknown, ContinuingSubwordPrefix = prefix, MaxInputCharsPerWord = 2 * longestWord,
         });
     }
 

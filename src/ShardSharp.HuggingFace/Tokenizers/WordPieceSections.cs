@@ -5,7 +5,8 @@ namespace ShardSharp.HuggingFace.Tokenizers;
 /// <summary>BERT's tokenizer in a <c>tokenizer.json</c>, and in its older files.</summary>
 internal static class WordPieceSections
 {
-    private const string Unknown = "[UNK]", Begin = "[CLS]", End = "[SEP]";
+    private const string Unknown = "[UNK]", Begin = "[CLS]", End = "[SEP]", LongestKey = "max_input_chars_per_word";
+    private const int MostCharacters = 10_000;
 
     /// <param name="file">The file.</param>
     /// <param name="model">Its model.</param>
@@ -19,6 +20,9 @@ internal static class WordPieceSections
         if (decoder.Text("prefix") is { } other && other != prefix)
             throw decoder.Unsupported("prefix", other, $"{prefix}, as in the model");
         RequireUsable(vocabulary, unknown, file.Inconsistent);
+        var longest = model.Count(LongestKey, 100);
+        if (longest > MostCharacters)
+            throw model.Unsupported(LongestKey, longest, $"{MostCharacters} at most");
         var lowers = normalizer.Flag("lowercase", true);
         var text = new BertText
         {
@@ -27,7 +31,7 @@ internal static class WordPieceSections
             StripsAccents = normalizer.Flag("strip_accents", lowers),
             Lowers = lowers,
         };
-        return new WordPieceModel(vocabulary, text, unknown, prefix, model.Count("max_input_chars_per_word", 100)) { CleansUp = decoder.Flag("cleanup", true) };
+        return new WordPieceModel(vocabulary, text, unknown, prefix, longest) { CleansUp = decoder.Flag("cleanup", true) };
     }
 
     /// <summary>The tokenizer of a list of tokens, with the options of <c>tokenizer_config.json</c>.</summary>
