@@ -6,7 +6,7 @@ namespace ShardSharp.HuggingFace.Tokenizers;
 internal static class ByteLetters
 {
     private static readonly char[] Letters = Make();
-    private static readonly Dictionary<char, byte> Bytes = Letters.Select((letter, value) => (letter, value)).ToDictionary(each => each.letter, each => (byte)each.value);
+    private static readonly Dictionary<char, byte> Bytes = Letters.Index().ToDictionary(each => each.Item, each => (byte)each.Index);
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<char> All => Letters;

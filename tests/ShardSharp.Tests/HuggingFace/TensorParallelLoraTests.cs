@@ -25,7 +25,8 @@ public sealed class TensorParallelLoraTests
     [InlineData("qwen3", 4, false)]
     [InlineData("gpt-neox", 2, false)]
     public void Losses_and_gradients_are_those_of_one_rank(string name, int ranks, bool sequenceParallel) => Compare(
-        name, ranks, new LoraOptions { Rank = 3, Alpha = 6, Targets = name == "llama" ? ["*"] : [] }, model => model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel));
+        name, ranks, new LoraOptions { Rank = 3, Alpha = 6, Targets = name == "llama" ? ["*"] : [] },
+        model => model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel));
 
     [Theory]
     [InlineData("gpt2", 2)]
@@ -61,6 +62,25 @@ public sealed class TensorParallelLoraTests
         Assert.NotEmpty(norms[0]);
         Assert.Equal(norms[0], norms[1]);
         Assert.All(norms[0], norm => Assert.True(norm.Value > 0, norm.Key));
+    }
+
+    [Fact]
+    public void Adapters_of_layers_whose_style_does_not_say_how_are_refused_by_name()
+    {
+        const string Layer = "model.layers.0.self_attn.q_proj";
+        var plan = new TensorParallelPlan(new Dictionary<string, TensorParallelStyle>
+        {
+            [Layer] = TensorParallelStyle.Custom(new Dictionary<string, int> { ["weight"] = 0 }),
+        });
+
+        var failures = RankHarness.Capture(2, group =>
+        {
+            using var model = Adapted("llama", new LoraOptions { Rank = 3, Targets = ["q_proj"] });
+            using var spread = model.TensorParallelize(plan, group);
+        });
+
+        Assert.Equal(2, failures.Count);
+        Assert.All(failures, failure => Assert.Contains($"'{Layer}' has an adapter", failure.Failure.Message, StringComparison.Ordinal));
     }
 
     /// <summary>What one layout saved another loads, adapters, what is frozen, and AdamW's state of the adapters.</summary>
