@@ -123,4 +123,4 @@ static LanguageModel Load(FineTuneOptions options)
 }
 
 static bool IsOfTokenizer(string path) =>
-    Path.GetFileName(path) is "vocab.json" or "merges.txt" or "tokenizer.json" or "tokenizer_config.json" or "special_tokens_map.json";
+    Path.GetFileName(path) is "vocab.json" or "merges.txt" or "tokenizer.json" or "tokenizer.model" or "tokenizer_config.json" or "special_tokens_map.json";

@@ -26,6 +26,7 @@ public sealed partial class LanguageModel
     /// <param name="state">Tensors by the names that files have for them.</param>
     /// <returns>Tensors by their names in the model, of the current dispose scope or those of <paramref name="state"/>; what belongs to no parameter
     /// keeps its name, unless it can be computed or belongs to another task.</returns>
+    /// <exception cref="UnsupportedModelException">A head that is tied to the embedding differs from it.</exception>
     public IReadOnlyDictionary<string, Tensor> FromHuggingFace(IReadOnlyDictionary<string, Tensor> state)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -39,9 +40,21 @@ public sealed partial class LanguageModel
             translated[name] = Turned(name, state[stored]);
         }
 
+        foreach (var (copy, original) in Architecture.Tied.Where(pair => !used.Contains(pair.Key)))
+        {
+            if (state.TryGetValue(copy, out var repeated) && state.TryGetValue(original, out var value) && !AreEqual(repeated, value))
+                throw new UnsupportedModelException($"{copy} differs from {original}, but tie_word_embeddings of config.json says that they are one.");
+        }
+
         foreach (var (name, value) in state.Where(tensor => !used.Contains(tensor.Key) && !Architecture.IsNoParameter(tensor.Key)))
             translated[name] = value;
         return translated;
+    }
+
+    private static bool AreEqual(Tensor one, Tensor other)
+    {
+        using var scope = NewDisposeScope();
+        return one.shape.SequenceEqual(other.shape) && one.eq(other).all().item<bool>();
     }
 
     private Tensor Turned(string parameter, Tensor value) => Architecture.IsTransposed(parameter) ? value.t() : value;

@@ -18,13 +18,12 @@ public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>, IPipeline
 {
     private readonly JsonObject _configuration;
     private readonly IReadOnlyList<IDisposable> _owned;
-    private readonly TensorParallelPlan _plan;
 
     internal LanguageModel(Architecture architecture, JsonObject configuration, ModelTree tree)
         : base(architecture.ClassName)
     {
         (Architecture, _configuration, Parts, _owned) = (architecture, configuration, tree.Parts, tree.Owned);
-        _plan = new TensorParallelPlan(tree.Styles);
+        TensorParallelPlan = new TensorParallelPlan(tree.Styles);
         foreach (var (name, child) in tree.Children)
             register_module(name, child);
     }
@@ -45,12 +44,9 @@ public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>, IPipeline
 
     /// <summary>
     /// How the model is spread over tensor-parallel ranks: heads of attention, the width of feed-forward networks, and the vocabulary. Heads of
-    /// keys and values that are fewer than the ranks are held by several.
+    /// keys and values that are fewer than the ranks are held by several. Adapters are divided as the layers that they adapt.
     /// </summary>
-    /// <exception cref="NotSupportedException">The model has adapters, which are not divided.</exception>
-    public TensorParallelPlan TensorParallelPlan => Adapters is null ? _plan : throw new NotSupportedException(
-        "LoRA's adapters are not divided over tensor-parallel ranks. Train them with tensor_parallel_degree = 1: copies of the model, sharded "
-        + "parameters (sharded_data_parallel_degree) and pipelines (pipeline_parallel_degree) all do; or call Adapters.Merge() and train all parameters.");
+    public TensorParallelPlan TensorParallelPlan { get; }
 
     /// <summary>The low-rank adapters of the model; null if it has none.</summary>
     public LoraAdapters? Adapters { get; internal set; }

@@ -16,6 +16,8 @@ internal sealed class TrainingState(
     IReadOnlyList<(int Number, DistributedModel Model)> models, IReadOnlyList<(int Number, DistributedOptimizer Optimizer)> optimizers,
     IReadOnlyList<LRScheduler> schedulers, IReadOnlyList<IPositionedData> data)
 {
+    private const string ScalersKey = "loss_scalers", ModelKey = "model";
+
     private readonly List<ModelState> _models = [.. models.Select(entry => entry.Model.StateOf(PrefixOf("model", entry.Number)))];
 
     /// <summary>Everything to be loaded of the models.</summary>
@@ -47,7 +49,7 @@ internal sealed class TrainingState(
         held.AddRange(tensors.SelectMany(optimizer => optimizer.Held()));
         held.Add(RandomState.Of(rank.Value));
         state[SavedPartitions.Key] = partitions.ToJson();
-        state["loss_scalers"] = new JsonArray([.. models.Select(entry => JsonSerializer.SerializeToNode(entry.Model.LossScaler?.State))]);
+        state[ScalersKey] = new JsonArray([.. models.Select(entry => SavedScaler(entry.Number, entry.Model))]);
         state["schedulers"] = new JsonArray([.. schedulers.Select(SchedulerState.Of)]);
         state["data"] = JsonSerializer.SerializeToNode(data.Select(positioned => positioned.Position));
         return new SaveContents(held, [.. tensors.Select(optimizer => optimizer.Snapshot())], state);
@@ -88,14 +90,23 @@ internal sealed class TrainingState(
         var saved = SnapshotsOf(state);
         foreach (var (optimizer, (number, _)) in Optimizers().Zip(optimizers))
             optimizer.Load(reader, saved[number], threads);
-        foreach (var (scaler, (_, model)) in (state["loss_scalers"]?.AsArray() ?? []).Zip(models))
+        foreach (var (position, scaler) in (state[ScalersKey]?.AsArray() ?? []).Index())
         {
-            if (scaler is not null && model.LossScaler is { } own)
+            // Checkpoints of before have no numbers, and all models in their order.
+            var number = (int?)scaler?[ModelKey] ?? position;
+            if (scaler is not null && models.FirstOrDefault(entry => entry.Number == number).Model?.LossScaler is { } own)
                 own.State = scaler.Deserialize<LossScalerState>()!;
         }
 
         foreach (var (scheduler, schedulerState) in schedulers.Zip(state["schedulers"]?.AsArray() ?? []))
             SchedulerState.Set(scheduler, schedulerState!.AsObject());
+    }
+
+    private static JsonNode? SavedScaler(int number, DistributedModel model)
+    {
+        var scaler = JsonSerializer.SerializeToNode(model.LossScaler?.State);
+        scaler?[ModelKey] = number;
+        return scaler;
     }
 
     private IEnumerable<OptimizerTensors> Optimizers()

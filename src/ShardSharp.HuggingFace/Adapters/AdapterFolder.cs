@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using ShardSharp.Checkpoints;
 using ShardSharp.HuggingFace.Configuration;
+using ShardSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.HuggingFace.Adapters;
@@ -90,7 +91,7 @@ internal static class AdapterFolder
     private static string[] Targets(string folder)
     {
         using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
-        string[] ends = [$".{LoraLayer.DownName}.weight", $".{LoraLayer.UpName}.weight"];
+        string[] ends = [$".{LinearAdapter.DownName}.weight", $".{LinearAdapter.UpName}.weight"];
         var names = file.Entries.Select(entry => entry.Name).ToList();
         var foreign = names.Find(name => !name.StartsWith(Prefix, StringComparison.Ordinal) || !ends.Any(end => name.EndsWith(end, StringComparison.Ordinal)));
         return foreign is null

@@ -1,3 +1,4 @@
+using ShardSharp.Modules;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -11,11 +12,9 @@ namespace ShardSharp.HuggingFace.Adapters;
 /// </remarks>
 internal sealed class LoraLayer
 {
-    /// <summary>The names of the two linears, which those of PEFT's files are made of.</summary>
-    public const string DownName = "lora_A", UpName = "lora_B";
-
     private readonly Linear _target;
     private readonly LoraOptions _options;
+    private readonly Dropout? _dropout;
     private readonly nn.Module<Tensor, Tensor>.HookRemover _hook;
 
     public LoraLayer(string name, Linear target, LoraOptions options)
@@ -28,8 +27,16 @@ internal sealed class LoraLayer
         // Zeros here let the adapted model begin as the model itself (Hu et al. 2021, section 4.1).
         using (no_grad())
             Up.weight!.zero_();
-        target.register_module(DownName, Down);
-        target.register_module(UpName, Up);
+        target.register_module(LinearAdapter.DownName, Down);
+        target.register_module(LinearAdapter.UpName, Up);
+        if (options.Dropout > 0)
+        {
+            // A module, so that ranks agree on what it drops where they share the layer.
+            _dropout = nn.Dropout(options.Dropout);
+            _dropout.train(target.training);
+            target.register_module(LinearAdapter.DropoutName, _dropout);
+        }
+
         _hook = target.register_forward_hook(Adapted);
     }
 
@@ -43,10 +50,10 @@ internal sealed class LoraLayer
     public Linear Up { get; }
 
     /// <summary>The names of the adapter's parameters in the model.</summary>
-    public string DownWeight => $"{Name}.{DownName}.weight";
+    public string DownWeight => $"{Name}.{LinearAdapter.DownName}.weight";
 
     /// <inheritdoc cref="DownWeight"/>
-    public string UpWeight => $"{Name}.{UpName}.weight";
+    public string UpWeight => $"{Name}.{LinearAdapter.UpName}.weight";
 
     /// <summary>The adapter's parameters, with their names in the model.</summary>
     public IEnumerable<(string Name, Tensor Value)> Parameters => [(DownWeight, Down.weight!), (UpWeight, Up.weight!)];
@@ -83,10 +90,11 @@ internal sealed class LoraLayer
     public void Remove()
     {
         _hook.remove();
-        _target.register_module(DownName, null!);
-        _target.register_module(UpName, null!);
+        foreach (var name in (string[])[LinearAdapter.DownName, LinearAdapter.UpName, .. _dropout is null ? [] : (string[])[LinearAdapter.DropoutName]])
+            _target.register_module(name, null!);
         Down.Dispose();
         Up.Dispose();
+        _dropout?.Dispose();
     }
 
     private double Scale => _options.Alpha / _options.Rank;
@@ -95,7 +103,7 @@ internal sealed class LoraLayer
     {
         using var scope = NewDisposeScope();
         using Scalar scale = Scale;
-        var kept = _options.Dropout > 0 ? nn.functional.dropout(input, _options.Dropout, module.training) : input;
+        var kept = _dropout is null ? input : _dropout.call(input);
         return (output + Up.call(Down.call(kept)) * scale).MoveToOuterDisposeScope();
     }
 }

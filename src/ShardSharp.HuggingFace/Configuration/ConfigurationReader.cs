@@ -98,6 +98,14 @@ internal sealed class ConfigurationReader(string source, JsonObject values, stri
         var other => throw Invalid(key, other, "a list of texts"),
     };
 
+    /// <summary>A list of whole numbers; null where the key is absent or null.</summary>
+    public IReadOnlyList<int>? Integers(string key) => Value(key) switch
+    {
+        null => null,
+        JsonArray list when list.All(item => item is JsonValue value && value.TryGetValue(out int _)) => [.. list.Select(item => item!.GetValue<int>())],
+        var other => throw Invalid(key, other, "a list of whole numbers"),
+    };
+
     /// <summary>An object; null where the key is absent, null or empty.</summary>
     public ConfigurationReader? Section(string key) => Value(key) switch
     {

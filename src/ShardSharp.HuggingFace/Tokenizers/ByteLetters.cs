@@ -6,6 +6,10 @@ namespace ShardSharp.HuggingFace.Tokenizers;
 internal static class ByteLetters
 {
     private static readonly char[] Letters = Make();
+    private static readonly Dictionary<char, byte> Bytes = Letters.Index().ToDictionary(each => each.Item, each => (byte)each.Index);
+
+    /// <summary>All of them.</summary>
+    public static IReadOnlyList<char> All => Letters;
 
     /// <summary>The letters of the UTF-8 bytes of a text.</summary>
     public static string Of(ReadOnlySpan<char> text)
@@ -17,6 +21,15 @@ internal static class ByteLetters
             for (var i = 0; i < source.Length; i++)
                 letters[i] = Letters[source[i]];
         });
+    }
+
+    /// <summary>The text whose bytes tokens stand for. A token with other letters stands for itself; what is no UTF-8 becomes U+FFFD.</summary>
+    public static string Text(IReadOnlyList<string> tokens)
+    {
+        var bytes = new List<byte>();
+        foreach (var token in tokens)
+            bytes.AddRange(token.All(Bytes.ContainsKey) ? token.Select(letter => Bytes[letter]) : Encoding.UTF8.GetBytes(token));
+        return Encoding.UTF8.GetString([.. bytes]);
     }
 
     /// <summary>Printable characters of Latin-1 stand for themselves; the others get those from 256 on, in their order.</summary>

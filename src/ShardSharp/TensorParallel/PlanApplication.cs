@@ -70,6 +70,7 @@ internal static class PlanApplication
                 styled.TryAdd(name, (module, style));
         }
 
+        AdapterStyles.AddTo(root, styled);
         return styled;
     }
 
@@ -97,11 +98,11 @@ internal static class PlanApplication
             .Select(below => below.Name.Length == 0 ? "" : $"{below.Name}.")];
         foreach (var (name, (_, style)) in styled)
         {
-            if (style is not ColumnParallel { GathersOutput: false })
+            if (style is not ColumnParallel { GathersOutput: false, IsInner: false })
                 continue;
             var list = lists.Where(list => name.StartsWith(list, StringComparison.Ordinal)).MaxBy(list => list.Length);
             var member = list is null ? "" : name[..(name.IndexOf('.', list.Length) is var dot and >= 0 ? dot + 1 : name.Length)];
-            if (!styled.Any(other => other.Value.Style is RowParallel && other.Key.StartsWith(member, StringComparison.Ordinal)))
+            if (!styled.Any(other => other.Value.Style is RowParallel { IsInner: false } && other.Key.StartsWith(member, StringComparison.Ordinal)))
             {
                 throw new TensorParallelException(
                     $"Module '{name}' is column-parallel, but no module{(member.Length == 0 ? "" : $" of '{member[..^1]}'")} that could take its divided "

@@ -62,11 +62,11 @@ public sealed class HuggingFaceTokenizerTests
 
     [Theory]
     [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type Unigram")]
-    [InlineData("\"byte_fallback\": false", "\"byte_fallback\": true", "model.byte_fallback")]
+    [InlineData("\"fuse_unk\": false", "\"fuse_unk\": true", "model.fuse_unk")]
     [InlineData("\"type\": \"NFC\"", "\"type\": \"Lowercase\"", "normalizer Lowercase")]
     [InlineData("\"behavior\": \"Isolated\"", "\"behavior\": \"Removed\"", "behavior Removed")]
-    [InlineData("\"lstrip\": false", "\"lstrip\": true", "added_tokens[0].lstrip")]
-    [InlineData("\"type\": \"TemplateProcessing\"", "\"type\": \"BertProcessing\"", "post_processor BertProcessing")]
+    [InlineData("\"single_word\": false", "\"single_word\": true", "added_tokens[0].single_word")]
+    [InlineData("\"type\": \"TemplateProcessing\"", "\"type\": \"Processing\"", "post_processor Processing")]
     public void What_would_encode_otherwise_is_refused_by_name(string now, string then, string named)
     {
         using var folder = new TemporaryFolder();
@@ -79,7 +79,7 @@ public sealed class HuggingFaceTokenizerTests
     }
 
     [Fact]
-    public void Folders_with_other_tokenizers_or_none_are_refused()
+    public void Folders_with_damaged_tokenizers_or_none_are_refused()
     {
         using var folder = new TemporaryFolder();
         Assert.Throws<FileNotFoundException>(() => HuggingFaceTokenizer.Load(folder.Path));
@@ -87,7 +87,10 @@ public sealed class HuggingFaceTokenizerTests
         File.WriteAllText(folder["tokenizer.model"], "");
 
         Assert.Contains(
-            "SentencePiece", Assert.Throws<UnsupportedModelException>(() => HuggingFaceTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+            "SentencePiece", Assert.Throws<InvalidDataException>(() => HuggingFaceTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+        File.WriteAllText(folder["added_tokens.json"], "{}");
+        Assert.Contains(
+            "added_tokens.json", Assert.Throws<UnsupportedModelException>(() => HuggingFaceTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     private static string Llama3 => Repository.PathOf("tests/data/tokenizers/llama3.json");

@@ -72,6 +72,23 @@ public sealed class TranslationTests
         });
     }
 
+    /// <summary>transformers writes the embedding a second time under the head's name in some files.</summary>
+    [Fact]
+    public void A_repeated_head_must_be_the_embedding_it_is_tied_to()
+    {
+        using var scope = NewDisposeScope();
+        using var model = HuggingFaceModel.Load(ReferenceModels.PathOf("llama-tied"));
+        var state = model.ToHuggingFace(model.named_parameters().ToDictionary(named => named.name, named => (Tensor)named.parameter))
+            .ToDictionary(tensor => tensor.Key, tensor => tensor.Value.detach());
+        state["lm_head.weight"] = state["model.embed_tokens.weight"].clone();
+        Assert.Equal(model.named_parameters().Count(), model.FromHuggingFace(state).Count);
+
+        state["lm_head.weight"][0, 0] += 1;
+
+        var refusal = Assert.Throws<UnsupportedModelException>(() => model.FromHuggingFace(state));
+        Assert.Contains("lm_head.weight differs from model.embed_tokens.weight", refusal.Message, StringComparison.Ordinal);
+    }
+
     /// <summary>A tiny GPT-2 in two files of torch.save, with logits that transformers computed.</summary>
     [Fact]
     public void Files_of_torch_save_load_too()

@@ -1,5 +1,6 @@
 using ShardSharp.Precision;
 using ShardSharp.Testing;
+using ShardSharp.Tests.Checkpoints;
 using ShardSharp.Topology;
 using static TorchSharp.torch;
 
@@ -97,6 +98,38 @@ public sealed class LossScalingTests
                 Assert.NotNull(second.LossScaler);
             },
             new ParallelConfiguration { Float16 = true });
+    }
+
+    /// <summary>Checkpoints keep the scale of each model under its number, and give it back to no other.</summary>
+    [Fact]
+    public void A_model_that_is_resumed_alone_gets_its_own_scale()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var save in (bool[])[true, false])
+        {
+            RankHarness.RunSessions(
+                1,
+                session =>
+                {
+                    using var first = session.DistributedModel(Doubling);
+                    using var second = session.DistributedModel(Doubling);
+                    using var one = session.DistributedOptimizer(first, parameters => optim.SGD(parameters, 1), lossScaling: Starting(save ? 8 : 2));
+                    using var other = session.DistributedOptimizer(second, parameters => optim.SGD(parameters, 1), lossScaling: Starting(save ? 16 : 2));
+                    if (save)
+                    {
+                        session.SaveCheckpoint(folder.Path);
+                        return;
+                    }
+
+                    session.ResumeFromCheckpoint(folder.Path, model: second);
+                    Assert.Equal((2, 16), (one.LossScaler!.Scale, other.LossScaler!.Scale));
+                    session.ResumeFromCheckpoint(folder.Path);
+                    Assert.Equal((8, 16), (one.LossScaler.Scale, other.LossScaler.Scale));
+                },
+                new ParallelConfiguration { Float16 = true });
+        }
+
+        static LossScaling Starting(double scale) => LossScaling.Dynamic with { InitialScale = scale };
     }
 
     /// <summary>The sum of three inputs, each times 2.</summary>

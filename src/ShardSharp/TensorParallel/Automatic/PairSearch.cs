@@ -19,7 +19,9 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
     /// <summary>Looks in small modules first, so that pairs lie as closely together as they can.</summary>
     public void Run()
     {
-        var linears = trace.Calls.Where(call => call.Module is Linear).ToArray();
+        var adapters = ModuleTree.Walk(trace.Root.Module).Select(below => LinearAdapter.Of(below.Module)).OfType<LinearAdapter>()
+            .SelectMany(adapter => (Linear[])[adapter.Down, adapter.Up]).ToHashSet<object>(ReferenceEqualityComparer.Instance);
+        var linears = trace.Calls.Where(call => call.Module is Linear && !adapters.Contains(call.Module)).ToArray();
         var called = linears.ToLookup(call => call.Name);
         foreach (var call in linears)
         {
@@ -27,8 +29,8 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
                 Reasons[call.Name] = "it is called several times in a forward";
         }
 
-        var shared = ModuleTree.Walk(trace.Root.Module).Where(below => !below.Module.children().Any())
-            .SelectMany(below => below.Module.parameters().Select(parameter => (below.Name, Address: TensorMemory.DataPointer(parameter))))
+        var shared = ModuleTree.Walk(trace.Root.Module)
+            .SelectMany(below => below.Module.parameters(recurse: false).Select(parameter => (below.Name, Address: TensorMemory.DataPointer(parameter))))
             .ToLookup(each => each.Address, each => each.Name);
         foreach (var names in shared.Where(names => names.Distinct().Count() > 1))
         {

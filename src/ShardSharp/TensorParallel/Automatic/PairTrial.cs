@@ -22,7 +22,7 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
     public string? Run()
     {
         var layer = (Linear)row.Module;
-        var parameters = columns.SelectMany(column => column.Layer.parameters()).Append(layer.weight!).ToArray();
+        Parameter[] parameters = [.. columns.SelectMany(column => Outputs(column.Layer)), .. Inputs(layer)];
         var values = parameters.Select(parameter => parameter.detach().alias().DetachFromDisposeScope()).ToArray();
         var bias = layer.bias is { } own ? new ParameterSubstitution(row.Name, layer, own) : null;
         try
@@ -62,6 +62,13 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
         }
     }
 
+    /// <summary>Parameters that are divided with a layer's outputs, along their first dimension: its own, and its adapter's.</summary>
+    private static Parameter[] Outputs(Linear layer) =>
+        [.. layer.parameters(recurse: false), .. LinearAdapter.Of(layer) is { } adapter ? adapter.Up.parameters() : []];
+
+    /// <summary>Parameters that are divided with a layer's inputs, along their second dimension.</summary>
+    private static Parameter[] Inputs(Linear layer) => LinearAdapter.Of(layer) is { } adapter ? [layer.weight!, adapter.Down.weight!] : [layer.weight!];
+
     private static double Bound(Tensor tensor) => tensor.dtype is ScalarType.Float32 or ScalarType.Float64 ? Tolerance : HalfTolerance;
 
     private void Divide(int rank, Linear layer, Tensor[] values)
@@ -69,12 +76,13 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
         var next = 0;
         foreach (var (column, sections) in columns)
         {
-            foreach (var parameter in column.parameters())
+            foreach (var parameter in Outputs(column))
                 TensorData.Set(parameter, ParameterLayout.Divided(values[next].shape, 0, Ranges(sections, rank)).Slice(values[next++]).contiguous());
         }
 
         var share = layer.in_features / degree;
-        TensorData.Set(layer.weight!, values[next].narrow(1, rank * share, share).contiguous());
+        foreach (var parameter in Inputs(layer))
+            TensorData.Set(parameter, values[next++].narrow(1, rank * share, share).contiguous());
     }
 
     private IndexRange[] Ranges(IReadOnlyList<long> sections, int rank)

@@ -48,7 +48,7 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
         foreach (var (one, other) in calls.Skip(1).Append(calls[0]))
         {
             var style = context.Styles.GetValueOrDefault(one.Name);
-            var isWhole = style is RowParallel or VocabularyEmbedding or Styles.Replicated || ReferenceEquals(one, before.Root);
+            var isWhole = style is RowParallel { IsInner: false } or VocabularyEmbedding or Styles.Replicated || ReferenceEquals(one, before.Root);
             if (one.Name != other.Name || !isWhole)
                 continue;
             foreach (var (expected, actual) in TensorParts.Of(one.Result, out _).Zip(TensorParts.Of(other.Result, out _)))

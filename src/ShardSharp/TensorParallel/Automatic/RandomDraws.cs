@@ -80,9 +80,9 @@ internal sealed class RandomDraws : IDisposable
                     + "SharedParameters between divided layers, SequenceParallel elsewhere.";
             }
 
-            if (moment == Moment.End && style is ColumnParallel { GathersOutput: false })
+            if (moment == Moment.End && style is ColumnParallel { GathersOutput: false, IsInner: false })
                 column = name;
-            else if (moment == Moment.Begin && style is RowParallel)
+            else if (moment == Moment.Begin && style is RowParallel { IsInner: false })
                 column = null;
         }
 

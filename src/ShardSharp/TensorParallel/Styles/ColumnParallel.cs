@@ -18,8 +18,14 @@ internal sealed class ColumnParallel : TensorParallelStyle
     /// <summary>Numbers of outputs that are divided each for itself; null for all as one.</summary>
     public IReadOnlyList<long>? Sections { get; init; }
 
+    /// <summary>Whether it is a part of another column-parallel layer, which does the exchanges.</summary>
+    public bool IsInner { get; private init; }
+
     public override string Description =>
         (Sections is null ? "column-parallel" : $"column-parallel in {Sections.Count} sections") + (GathersOutput ? ", output gathered" : "");
+
+    /// <summary>The style of an adapter's layer that computes with all of the input what is divided as the outputs are.</summary>
+    public ColumnParallel Inner() => new() { CopiesHeads = CopiesHeads, HeadSize = HeadSize, Sections = Sections, IsInner = true };
 
     internal override void Apply(string name, nn.Module module, TensorParallelContext context)
     {
@@ -46,7 +52,7 @@ internal sealed class ColumnParallel : TensorParallelStyle
             {
                 foreach (var substitution in substitutions)
                     substitution.Set(Shared(substitution.Parameter, ranges, context));
-                return [context.Enter((Tensor)given[0]!)];
+                return IsInner ? given : [context.Enter((Tensor)given[0]!)];
             },
             returned =>
             {

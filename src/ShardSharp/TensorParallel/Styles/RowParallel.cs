@@ -9,7 +9,13 @@ internal sealed class RowParallel : TensorParallelStyle
 {
     public long HeadSize { get; init; } = 1;
 
+    /// <summary>Whether it is a part of another row-parallel layer, which does the exchanges.</summary>
+    public bool IsInner { get; private init; }
+
     public override string Description => "row-parallel";
+
+    /// <summary>The style of an adapter's layer that computes a part of a sum with the divided input.</summary>
+    public RowParallel Inner() => new() { HeadSize = HeadSize, IsInner = true };
 
     internal override void Apply(string name, nn.Module module, TensorParallelContext context)
     {
@@ -17,6 +23,14 @@ internal sealed class RowParallel : TensorParallelStyle
         var whole = linear.in_features;
         var (range, _) = Heads.Of(name, whole, HeadSize, copies: false, context.Group);
         context.Divide(ModuleTree.NameOf(name, "weight"), linear.weight!, ParameterLayout.Divided([linear.out_features, whole], 1, [range]));
+
+        if (IsInner)
+        {
+            // Its output is summed with that of the layer that it is a part of.
+            if (linear.bias is not null)
+                throw new TensorParallelException($"Module '{name}' of an adapter has a bias, which each rank would add. Adapters have none.");
+            return;
+        }
 
         // Each rank adding the bias would count it once for each; so it is added to the sum.
         var bias = linear.bias is { } own ? new ParameterSubstitution(name, linear, own) : null;
