@@ -52,7 +52,8 @@ internal sealed class ShardedTrainer : ITrainer
             ["_blocks.*._attention._attention.*"] = TensorParallelStyle.Column(headSize: headSize),
             ["_blocks.*._up._linear"] = TensorParallelStyle.Column(),
             ["_blocks.*._down._linear"] = TensorParallelStyle.Row(),
-            ["**orm"] = TensorParallelStyle.SequenceParallel(),
+            ["**._norm"] = TensorParallelStyle.SequenceParallel(),
+            ["_finalNorm"] = TensorParallelStyle.SequenceParallel(),
             ["_head"] = TensorParallelStyle.Column(gatherOutput: true),
         })
         {
