@@ -84,13 +84,18 @@ internal sealed class CheckpointForward : IDisposable
         var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers, _kept);
         _isRecorded = true;
         _unrecorded.Dispose();
-        var kept = _region.Offloading?.Keep(_inputs) ?? _inputs;
+        var kept = _region.Offloading?.Keep([.. _inputs, .. _kept?.Values ?? []]);
+        if (kept is not null)
+            _kept?.Values = kept.Saved[_inputs.Count..];
         var placed = outputs.Select(output => _region.Offloading?.Place(output) ?? output.detach()).ToList();
-        var recorded = new Queue<Tensor>(CheckpointFunction.apply([call, kept, placed, .. _inputs, .. whole, .. anchor]));
-        _region.Offloading?.EndForward(call, kept);
+        var recorded = CheckpointFunction.apply([call, kept?.Saved[.._inputs.Count] ?? _inputs, placed, .. _inputs, .. whole, .. anchor]);
+        _region.Recomputation.Division?.Note(recorded, whole);
+        if (kept is not null)
+            _region.Offloading!.EndForward(call, kept);
 
         // All else that was made in the scope goes with it, such as tensors of each output's size, which TorchSharp makes and nobody needs.
-        var result = CheckpointCall.WithOutputs(computed, _givenTensors, _ => recorded.Dequeue());
+        var next = 0;
+        var result = CheckpointCall.WithOutputs(computed, _givenTensors, _ => recorded[next++]);
         foreach (var tensor in TensorParts.Of(result, out _).Where(_scope.Contains))
             tensor.MoveToOuterDisposeScope();
         _scope.Dispose();
