@@ -31,7 +31,7 @@ internal sealed class CheckpointForward : IDisposable
         _inputs = [.. inputs.Select(TensorData.Another)];
         _versions = [.. inputs.Select(TensorVersion.Of)];
         if (region.PreservesRandomState)
-            _random = new RandomState();
+            _random = StateOf(region, inputs);
         if (region.Modules.Any(module => module.training))
             _buffers = new BufferState(region.Modules);
         _scope = NewDisposeScope();
@@ -113,6 +113,20 @@ internal sealed class CheckpointForward : IDisposable
         _random?.Dispose();
         _buffers?.Dispose();
         _kept?.Dispose();
+    }
+
+    /// <summary>TorchSharp binds the state of the CPU's generator alone.</summary>
+    private static RandomState StateOf(CheckpointRegion region, List<Tensor> inputs)
+    {
+        if (inputs.Find(input => input.device_type != DeviceType.CPU) is { } elsewhere
+            && region.Modules.SelectMany(module => ModuleTree.Walk(module)).Any(below => below.Module is Dropout { training: true, p: > 0 }))
+        {
+            throw new NotSupportedException(
+                $"Checkpointed module '{region.Name}' has dropout and computes on {elsewhere.device}, whose random numbers cannot be put back: it would drop "
+                + "others when it computes again. Set its dropout to 0, or leave it out of activation checkpointing.");
+        }
+
+        return new RandomState();
     }
 
     private static void Forget(ref RandomState? state)

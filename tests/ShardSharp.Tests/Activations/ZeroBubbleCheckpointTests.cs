@@ -33,12 +33,13 @@ public sealed class ZeroBubbleCheckpointTests
     [InlineData("selective", PipelineScheduleKind.ZeroBubbleV)]
     public void Holds_the_same_after_many_steps(string strategy, PipelineScheduleKind kind)
     {
-        const int Window = 50;
+        const int Window = 34;
         var held = new List<(long Tensors, long Heap)>();
         Train(
-            Checkpointed(strategy) with { Pipeline = kind },
+            Checkpointed(strategy) with { Pipeline = kind, Microbatches = 2 },
             dropout: 0.4,
-            steps: 4 * Window,
+            layers: 4,
+            steps: 6 * Window,
             afterStep: (step, session) =>
             {
                 session.Groups.World.Barrier();
@@ -52,17 +53,28 @@ public sealed class ZeroBubbleCheckpointTests
                 session.Groups.World.Barrier();
             });
 
-        // Buffers for what comes ahead of its time are made when it first does.
+        // Buffers for what comes ahead of its time are made when it first does; the heap grows now and then for other reasons.
         Assert.All(held.Skip(1), moment => Assert.InRange(moment.Tensors - held[1].Tensors, 1 - Window, Window - 1));
-        Assert.InRange(held.Skip(1).Zip(held.Skip(2), (before, after) => after.Heap - before.Heap).Min(), long.MinValue, 1 << 17);
+        Assert.InRange(held.Zip(held.Skip(1), (before, after) => after.Heap - before.Heap).Min(), long.MinValue, 1 << 17);
     }
 
     /// <summary>Where gradients are asked for by themselves, as the first part does, libtorch's binding ends the process at an error.</summary>
     [Fact]
     public void A_failure_in_the_first_part_is_the_error_of_the_step()
     {
-        var failure = Assert.ThrowsAny<Exception>(() => Train(Checkpointed("each"), dropout: 0, wrap: block => new FailsTheSecondTime(block)));
+        var failure = Assert.ThrowsAny<Exception>(() => Train(Checkpointed("each"), dropout: 0, wrap: (_, block) => new Around(block, input =>
+        is_grad_enabled() ? throw new InvalidOperationException("not twice") : block.call(input))));
         Assert.Contains("not twice", failure.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Calls_that_the_program_checkpoints_are_divided_too()
+    {
+        var plain = Train(Pipeline, dropout: 0, wrap: (_, block) => new Around(block, block.call));
+        var divided = Train(
+            Pipeline with { Pipeline = PipelineScheduleKind.ZeroBubbleH1 }, dropout: 0,
+            wrap: (session, block) => new Around(block, input => session.Checkpoint(block, input)));
+        Assert.All(plain, entry => Assert.Equal(entry.Value, divided[entry.Key]));
     }
 
     private static ParallelConfiguration Checkpointed(string strategy) => Pipeline with
@@ -71,8 +83,8 @@ public sealed class ZeroBubbleCheckpointTests
     };
 
     private static ConcurrentDictionary<string, float[]> Train(
-        ParallelConfiguration configuration, double dropout, int steps = 2, Action<int, Session>? afterStep = null,
-        Func<nn.Module<Tensor, Tensor>, nn.Module<Tensor, Tensor>>? wrap = null)
+        ParallelConfiguration configuration, double dropout, int layers = 6, int steps = 2, Action<int, Session>? afterStep = null,
+        Func<Session, nn.Module<Tensor, Tensor>, nn.Module<Tensor, Tensor>>? wrap = null)
     {
         var results = new ConcurrentDictionary<string, float[]>();
         RankHarness.RunSessions(
@@ -80,7 +92,7 @@ public sealed class ZeroBubbleCheckpointTests
             session =>
             {
                 using var model = session.DistributedModel(() => Randoms.Filled(nn.Sequential(
-                    [.. Enumerable.Range(0, 6).Select(_ => new CheckpointedModels.Block(dropout)).Select(block => wrap?.Invoke(block) ?? block)])));
+                    [.. Enumerable.Range(0, layers).Select(_ => new CheckpointedModels.Block(dropout)).Select(block => wrap?.Invoke(session, block) ?? block)])));
                 for (var step = 0; step < steps; step++)
                 {
                     using (NewDisposeScope())
@@ -101,18 +113,19 @@ public sealed class ZeroBubbleCheckpointTests
         return results;
     }
 
-    private sealed class FailsTheSecondTime : nn.Module<Tensor, Tensor>
+    /// <summary>A module that calls another in its own way.</summary>
+    private sealed class Around : nn.Module<Tensor, Tensor>
     {
         private readonly nn.Module<Tensor, Tensor> _inner;
+        private readonly Func<Tensor, Tensor> _call;
 
-        public FailsTheSecondTime(nn.Module<Tensor, Tensor> inner)
-            : base(nameof(FailsTheSecondTime))
+        public Around(nn.Module<Tensor, Tensor> inner, Func<Tensor, Tensor> call)
+            : base(nameof(Around))
         {
-            _inner = inner;
+            (_inner, _call) = (inner, call);
             RegisterComponents();
         }
 
-        public override Tensor forward(Tensor input) =>
-            is_grad_enabled() ? throw new InvalidOperationException("not twice") : _inner.call(input);
+        public override Tensor forward(Tensor input) => _call(input);
     }
 }

@@ -135,6 +135,7 @@ internal sealed partial class WeightSplit : IBackwardDivision, IDisposable
         finally
         {
             (_divided, Part) = (null, BackwardPart.Whole);
+            _recomputation.LetGo();
         }
     }
 

@@ -61,8 +61,9 @@ public sealed class DividedRegionTests
         }
 
         Assert.All(plain.buffers().Zip(model.buffers()), pair => Equal(pair.First, pair.Second));
-        Assert.Single(counts.Distinct());
-        Assert.True(counts[0] > 0);
+        // At the first microbatch regions also find out whether their last product is needed.
+        Assert.True(counts[1] > 0);
+        Assert.Single(counts.Skip(1).Distinct());
     }
 
     private static void Equal(Tensor? expected, Tensor? actual)
@@ -71,25 +72,28 @@ public sealed class DividedRegionTests
         Assert.True(expected is null || expected.eq(actual!).all().item<bool>());
     }
 
-    /// <summary>Blocks, one of which two places share, and layers before and after them.</summary>
+    /// <summary>Blocks, two and two of which share a layer, and layers before and after them.</summary>
     private sealed class Stage : nn.Module<Tensor, Tensor>
     {
         private readonly Linear _first = nn.Linear(Width, Width), _last = nn.Linear(Width, Width);
         private readonly ModuleList<Block> _blocks = [];
-        private readonly Linear _tied = nn.Linear(Width, Width);
 
         public Stage()
             : base(nameof(Stage))
         {
-            for (var i = 0; i < 4; i++)
-                _blocks.Add(new Block(_tied));
+            foreach (var tied in new[] { nn.Linear(Width, Width), nn.Linear(Width, Width) })
+            {
+                _blocks.Add(new Block(tied));
+                _blocks.Add(new Block(tied));
+            }
+
             RegisterComponents();
         }
 
         public override Tensor forward(Tensor input) => _last.call(_blocks.Aggregate(_first.call(input), (value, block) => block.call(value)).tanh());
     }
 
-    /// <summary>A module called twice, one that all blocks share, one that nothing captures, running means, and dropout.</summary>
+    /// <summary>A module called twice, one that two blocks share, a parameter of its own, and running means.</summary>
     private sealed class Block : nn.Module<Tensor, Tensor>
     {
         private readonly Parameter _scale = new(ones(Width));
