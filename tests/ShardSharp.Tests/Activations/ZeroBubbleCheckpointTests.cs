@@ -116,14 +116,13 @@ public sealed class ZeroBubbleCheckpointTests
     /// <summary>A module that calls another in its own way.</summary>
     private sealed class Around : nn.Module<Tensor, Tensor>
     {
-        private readonly nn.Module<Tensor, Tensor> _inner;
         private readonly Func<Tensor, Tensor> _call;
 
         public Around(nn.Module<Tensor, Tensor> inner, Func<Tensor, Tensor> call)
             : base(nameof(Around))
         {
-            (_inner, _call) = (inner, call);
-            RegisterComponents();
+            _call = call;
+            register_module(nameof(inner), inner);
         }
 
         public override Tensor forward(Tensor input) => _call(input);
