@@ -27,11 +27,12 @@ internal sealed class CheckpointForward : IDisposable
     {
         (_region, _given, _givenTensors, _parameters) = (region, given, inputs, parameters);
 
+        if (region.PreservesRandomState)
+            _random = StateOf(region, inputs);
+
         // Whoever gave them may dispose them while the region computes, as a Sequential does with what its members return.
         _inputs = [.. inputs.Select(TensorData.Another)];
         _versions = [.. inputs.Select(TensorVersion.Of)];
-        if (region.PreservesRandomState)
-            _random = StateOf(region, inputs);
         if (region.Modules.Any(module => module.training))
             _buffers = new BufferState(region.Modules);
         _scope = NewDisposeScope();
@@ -82,13 +83,13 @@ internal sealed class CheckpointForward : IDisposable
 
         _kept?.EndForward();
         var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers, _kept);
-        _isRecorded = true;
         _unrecorded.Dispose();
+        var placed = outputs.Select(output => _region.Offloading?.Place(output) ?? output.detach()).ToList();
         var kept = _region.Offloading?.Keep([.. _inputs, .. _kept?.Values ?? []]);
         if (kept is not null)
             _kept?.Values = kept.Saved[_inputs.Count..];
-        var placed = outputs.Select(output => _region.Offloading?.Place(output) ?? output.detach()).ToList();
         var recorded = CheckpointFunction.apply([call, kept?.Saved[.._inputs.Count] ?? _inputs, placed, .. _inputs, .. whole, .. anchor]);
+        _isRecorded = true;
         _region.Recomputation.Division?.Note(recorded, whole);
         if (kept is not null)
             _region.Offloading!.EndForward(call, kept);

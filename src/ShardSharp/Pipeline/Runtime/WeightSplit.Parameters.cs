@@ -11,7 +11,7 @@ internal sealed partial class WeightSplit
     private readonly HashSet<Parameter> _apart = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<Parameter> _apartInRegion = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>Those that a region has and something beside it, what one of these gives may happen to be nothing at the first microbatch.</summary>
+    /// <summary>Those that a region uses and something beside it: what one of the two gives may happen to be nothing at the first microbatch.</summary>
     private readonly HashSet<Parameter> _shared = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Whether it is known which parameters are used by one call of their module, or one region, alone.</summary>
