@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using ShardSharp.Activations;
 using ShardSharp.Native;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
@@ -67,6 +68,23 @@ public sealed class ZeroBubbleCheckpointTests
         Assert.Contains("not twice", failure.ToString(), StringComparison.Ordinal);
     }
 
+    /// <summary>A budget that keeps some layers and computes others again, from the third step on.</summary>
+    [Fact]
+    public void A_plan_within_a_budget_is_divided_too()
+    {
+        const int Samples = 4 * 800;
+        ActivationPlan? plan = null;
+        var plain = Train(Pipeline, dropout: 0, samples: Samples, steps: 4);
+        var divided = Train(
+            Pipeline with
+            {
+                Pipeline = PipelineScheduleKind.ZeroBubbleH1, ActivationCheckpointing = "layers", ActivationMemoryBudgetMegabytes = 0.4,
+            },
+            dropout: 0, samples: Samples, steps: 4, ended: model => plan = model.ActivationPlan);
+        Assert.All(plain, entry => Assert.Equal(entry.Value, divided[entry.Key]));
+        Assert.True(plan!.Choices.Distinct().Count() > 1, plan.ToString());
+    }
+
     [Fact]
     public void Calls_that_the_program_checkpoints_are_divided_too()
     {
@@ -83,8 +101,8 @@ public sealed class ZeroBubbleCheckpointTests
     };
 
     private static ConcurrentDictionary<string, float[]> Train(
-        ParallelConfiguration configuration, double dropout, int layers = 6, int steps = 2, Action<int, Session>? afterStep = null,
-        Func<Session, nn.Module<Tensor, Tensor>, nn.Module<Tensor, Tensor>>? wrap = null)
+        ParallelConfiguration configuration, double dropout, int layers = 6, int samples = 8, int steps = 2, Action<int, Session>? afterStep = null,
+        Func<Session, nn.Module<Tensor, Tensor>, nn.Module<Tensor, Tensor>>? wrap = null, Action<DistributedModel>? ended = null)
     {
         var results = new ConcurrentDictionary<string, float[]>();
         RankHarness.RunSessions(
@@ -98,7 +116,7 @@ public sealed class ZeroBubbleCheckpointTests
                     using (NewDisposeScope())
                     {
                         model.ZeroGradients();
-                        using var loss = model.Step(Randoms.Normal(step, 8, Width), zeros(8), (output, _) => output.pow(2).mean());
+                        using var loss = model.Step(Randoms.Normal(step, samples, Width), zeros(samples), (output, _) => output.pow(2).mean());
                         if (afterStep is null)
                         {
                             foreach (var (name, parameter) in model.NamedParameters)
@@ -108,6 +126,8 @@ public sealed class ZeroBubbleCheckpointTests
 
                     afterStep?.Invoke(step, session);
                 }
+
+                ended?.Invoke(model);
             },
             configuration);
         return results;
