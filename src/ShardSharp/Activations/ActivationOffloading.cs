@@ -46,9 +46,6 @@ internal sealed class ActivationOffloading : IDisposable
 
     private static SpillPurpose Purpose { get; } = new("Offloading activations", "activation_offloading_folder", "the same rank's activations");
 
-    /// <summary>Bytes of pinned memory.</summary>
-    public long PinnedBytes => _pinned.Values.Sum(pinned => pinned.Bytes);
-
     /// <summary>What a region is to return for a tensor that it computed: the same values in the file; of a GPU the tensor itself.</summary>
     /// <exception cref="IOException">The disk is full.</exception>
     public Tensor Place(Tensor tensor) => DeviceOf(tensor) is null ? Spill(tensor) : tensor.detach();
