@@ -69,10 +69,13 @@ public abstract partial class DistributedModel
     /// <summary>What the regions of this model share, for regions that the program makes itself.</summary>
     internal Recomputation Recomputation => _recomputation;
 
+    /// <inheritdoc cref="ActivationCheckpointing.ProductsOfCall"/>
+    internal KeptProducts? ProductsOfCall(IReadOnlyList<nn.Module> modules, CheckpointStrategy strategy) => _activations.ProductsOfCall(modules, strategy);
+
     private ActivationCheckpointing ActivationsOf(ParallelConfiguration configuration, ProcessGroup replicas)
     {
         var offloading = configuration.OffloadActivations
-            ? new ActivationOffloading(configuration.ActivationOffloadingFolder, configuration.ActivationLoadingHorizon)
+            ? new ActivationOffloading(configuration.ActivationOffloadingFolder, configuration.ActivationLoadingHorizon, replicas.Devices)
             : null;
         var activations = new ActivationCheckpointing(Root, _recomputation, offloading) { StageOf = Pipeline is { } pipeline ? pipeline.Model.StageOf : null };
         if (configuration is { ActivationCheckpointing: { } candidates, ActivationMemoryBudgetMegabytes: { } budget })

@@ -48,6 +48,7 @@ public abstract partial class DistributedModel : IDisposable
                 _recomputation);
         TensorParallelism?.Activate();
         TensorParallelism?.Recomputation = _recomputation;
+        Pipeline?.Recomputation = _recomputation;
         _activations = ActivationsOf(configuration, groups.ReducedData);
     }
 

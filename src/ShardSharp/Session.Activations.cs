@@ -9,6 +9,7 @@ namespace ShardSharp;
 public sealed partial class Session
 {
     private readonly Recomputation _recomputation = new(isReported: true);
+    private RegionProducts? _products;
     private IDisposable? _ownGenerator;
 
     /// <summary>
@@ -67,24 +68,19 @@ public sealed partial class Session
     /// <summary>Calls the members of a <c>Sequential</c> one after another, checkpointed in groups (SMP: <c>checkpoint_sequential</c>).</summary>
     /// <param name="sequential">The modules; each takes and returns a tensor.</param>
     /// <param name="input">What the first is called with.</param>
-    /// <param name="strategy">Which of them are checkpointed together, not <c>selective</c>; each for itself if null.</param>
+    /// <param name="strategy">Which of them are checkpointed together; each for itself if null. Names of <c>CheckpointStrategy.Keeping</c> are those in
+    /// the distributed model that has the modules, or in <paramref name="sequential"/> where none has.</param>
     /// <param name="preserveRandomState">Whether random numbers are the same when a group computes again.</param>
     /// <inheritdoc cref="Checkpoint{TInput, TResult}"/>
     public Tensor CheckpointSequential(Sequential sequential, Tensor input, CheckpointStrategy? strategy = null, bool preserveRandomState = true)
     {
         ArgumentNullException.ThrowIfNull(sequential);
-        if (strategy?.IsSelective is true)
-        {
-            throw new ArgumentException(
-                "Strategy selective needs hooks that stay; use model.SetActivationCheckpointing(sequential, CheckpointStrategy.Selective).", nameof(strategy));
-        }
-
+        strategy ??= CheckpointStrategy.Each;
         nn.Module<Tensor, Tensor>[] members = [.. sequential.children().Cast<nn.Module<Tensor, Tensor>>()];
-        foreach (var group in (strategy ?? CheckpointStrategy.Each).Divide(members))
+        foreach (var group in strategy.Divide(members))
         {
-            input = (Tensor)Run(
-                $"{sequential.GetName()} of {group.Count}", group, given => group.Aggregate((Tensor)given[0]!, (value, member) => member.call(value)), [input],
-                preserveRandomState)!;
+            var region = Region($"{sequential.GetName()} of {group.Count}", group, Chain(group), strategy, sequential);
+            input = (Tensor)(region with { PreservesRandomState = preserveRandomState }).Run([input])!;
         }
 
         return input;
@@ -101,15 +97,28 @@ public sealed partial class Session
         _recomputation.SharesRandomNumbers = SharesRandomNumbers;
     }
 
-    private object? Run(nn.Module module, object?[] given, bool preserveRandomState) =>
-        Run(module.GetName(), [module], ModuleForward.CallOf(module), given, preserveRandomState);
+    private static Func<object?[], object?> Chain(IReadOnlyList<nn.Module<Tensor, Tensor>> modules) =>
+        given => modules.Aggregate((Tensor)given[0]!, (value, module) => module.call(value));
 
-    private object? Run(
-        string name, IReadOnlyList<nn.Module> modules, Func<object?[], object?> compute, object?[] given, bool preserveRandomState)
+    private object? Run(nn.Module module, object?[] given, bool preserveRandomState)
+    {
+        var region = Region(module.GetName(), [module], ModuleForward.CallOf(module), CheckpointStrategy.Each, module);
+        return (region with { PreservesRandomState = preserveRandomState }).Run(given);
+    }
+
+    /// <param name="name">What it is called in messages.</param>
+    /// <param name="modules">Its modules.</param>
+    /// <param name="compute">Computes it.</param>
+    /// <param name="strategy">Which products it keeps.</param>
+    /// <param name="root">What the strategy's names refer to where no model has the modules.</param>
+    private CheckpointRegion Region(
+        string name, IReadOnlyList<nn.Module> modules, Func<object?[], object?> compute, CheckpointStrategy strategy, nn.Module root)
     {
         // Gradients of a model's own modules are reduced by its engine, which must know when one of them computes again.
         var owner = _models.FirstOrDefault(model => !model.IsDisposed && model.Holds(modules[0]));
-        var region = new CheckpointRegion(name, compute, modules, owner?.Recomputation ?? _recomputation) { PreservesRandomState = preserveRandomState };
-        return region.Run(given);
+        var products = owner is not null
+            ? owner.ProductsOfCall(modules, strategy)
+            : (_products ??= new RegionProducts(_recomputation)).OfCall(root, modules, strategy);
+        return new CheckpointRegion(name, compute, modules, owner?.Recomputation ?? _recomputation) { Products = products };
     }
 }

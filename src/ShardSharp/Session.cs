@@ -258,6 +258,7 @@ public sealed partial class Session : IDisposable
     public void Dispose()
     {
         EndSaving();
+        _products?.Dispose();
         _ownGenerator?.Dispose();
         Groups.Dispose();
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ShardSharp;
+using ShardSharp.Activations;
 using ShardSharp.Pipeline.Runtime;
 using ShardSharp.Pipeline.Schedules;
 using ShardSharp.Topology;
@@ -7,7 +8,7 @@ using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 /// <summary>
-/// Every schedule on two stages or four: what activations took at the peak, and what the schedule predicts from a step of one microbatch. Ranks
+/// Every schedule on two stages or four, and checkpoints in divided backwards: what activations took at the peak, and what the schedule predicts from a step of one microbatch. Ranks
 /// are processes, so that the allocator counts the tensors of one rank.
 /// </summary>
 internal static class PipelineMemoryScenario
@@ -17,24 +18,32 @@ internal static class PipelineMemoryScenario
     public static void Play(Session session)
     {
         foreach (var (name, kind) in PipelineScheduleName.All.Where(named => named.Kind != PipelineScheduleKind.ForwardOnly))
-        {
-            using var scope = NewDisposeScope();
-            var (single, schedule) = (PipelineSchedules.Create(kind, session.Size, 1), PipelineSchedules.Create(kind, session.Size, Microbatches));
-            using var root = nn.Sequential([.. Enumerable.Range(0, 8).Select(_ => new Block())]);
-            var cut = session.CutModel(root, [zeros(Block.Rows, Block.Narrow)], stages: schedule.Placement.Stages);
-            using var executor = new PipelineExecutor(new CutModel(root, cut, schedule.Placement, session.Rank), session.Groups.World);
-            var step = new Step();
+            Play(session, name, kind, strategy: null);
+        Play(session, "each", PipelineScheduleKind.ZeroBubbleH1, CheckpointStrategy.Each);
+        Play(session, "selective", PipelineScheduleKind.ZeroBubbleH1, CheckpointStrategy.Selective);
+    }
 
-            // The buffers of the boundaries, and how backwards are divided, stay from here on.
-            executor.Run(schedule, step);
-            executor.MeasuresActivations = true;
-            executor.Run(single, step);
-            var costs = CostsOf(single, executor, session.Rank);
-            executor.Run(schedule, step);
+    private static void Play(Session session, string name, PipelineScheduleKind kind, CheckpointStrategy? strategy)
+    {
+        using var scope = NewDisposeScope();
+        var (single, schedule) = (PipelineSchedules.Create(kind, session.Size, 1), PipelineSchedules.Create(kind, session.Size, Microbatches));
+        using var root = nn.Sequential([.. Enumerable.Range(0, 8).Select(_ => new Block())]);
+        var cut = session.CutModel(root, [zeros(Block.Rows, Block.Narrow)], stages: schedule.Placement.Stages);
+        using var executor = new PipelineExecutor(new CutModel(root, cut, schedule.Placement, session.Rank), session.Groups.World);
+        using var checkpointing = new ActivationCheckpointing(root, executor.Recomputation, offloading: null);
+        if (strategy is not null)
+            checkpointing.Set("layers", strategy, preservesRandomState: true);
+        var step = new Step();
 
-            var predicted = ScheduleSimulation.Run(schedule, costs).PeakActivations[session.Rank];
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"peak {name} {session.Rank} {executor.Activations.Max()} {predicted}"));
-        }
+        // The buffers of the boundaries, and how backwards are divided, stay from here on.
+        executor.Run(schedule, step);
+        executor.MeasuresActivations = true;
+        executor.Run(single, step);
+        var costs = CostsOf(single, executor, session.Rank);
+        executor.Run(schedule, step);
+
+        var predicted = ScheduleSimulation.Run(schedule, costs).PeakActivations[session.Rank];
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"peak {name} {session.Rank} {executor.Activations.Max()} {predicted}"));
     }
 
     private static StageCost[] CostsOf(PipelineSchedule schedule, PipelineExecutor executor, int rank)

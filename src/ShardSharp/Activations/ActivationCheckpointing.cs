@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using ShardSharp.Modules;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -12,7 +11,7 @@ namespace ShardSharp.Activations;
 internal sealed class ActivationCheckpointing(nn.Module root, Recomputation recomputation, ActivationOffloading? offloading) : IDisposable
 {
     private readonly List<CheckpointedModule> _modules = [];
-    private readonly Dictionary<nn.Module, KeptLinear> _linears = new(ReferenceEqualityComparer.Instance);
+    private readonly RegionProducts _products = new(recomputation);
 
     /// <summary>Which stage of a pipeline calls a module, itself null where stages call only parts of it; null without a pipeline.</summary>
     public Func<nn.Module, int?>? StageOf { get; init; }
@@ -72,7 +71,7 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
         var kept = strategy.IsSelective ? ModuleSelection.Linears(root, strategy.KeptNames) : [];
         foreach (var group in OfOneStage(run).SelectMany(strategy.Divide))
         {
-            var options = new CheckpointOptions(preservesRandomState, offloading, Products(group, kept));
+            var options = new CheckpointOptions(preservesRandomState, offloading, _products.Of(group.Select(member => member.Module), kept));
             var name = group.Count == 1 ? group[0].Name : $"{group[0].Name} to {group[^1].Name}";
             _modules.Add(new CheckpointedModule(name, [.. group.Select(member => member.Module)], options, recomputation));
         }
@@ -95,15 +94,6 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
         return parts;
     }
 
-    /// <summary>The linear layers of modules, with hooks that keep those that are to be; null for none.</summary>
-    private KeptProducts? Products(IReadOnlyList<(string Name, nn.Module Module)> group, HashSet<Linear> kept)
-    {
-        Linear[] linears = [.. group.SelectMany(member => ModuleTree.Walk(member.Module)).Select(below => below.Module).OfType<Linear>()];
-        foreach (var linear in linears.Where(linear => !_linears.ContainsKey(linear)))
-            _linears[linear] = new KeptLinear(linear, recomputation);
-        return linears.Length == 0 ? null : new KeptProducts(linears, kept);
-    }
-
     /// <summary>Keeps a module's activations from now on; whatever group it was in is none any more.</summary>
     public void Clear(nn.Module module)
     {
@@ -113,6 +103,10 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
             _modules.Remove(checkpointed);
         }
     }
+
+    /// <summary>What modules keep of their products that the program checkpoints with each call; null for nothing.</summary>
+    /// <exception cref="ArgumentException">The strategy names no linear layer.</exception>
+    public KeptProducts? ProductsOfCall(IReadOnlyList<nn.Module> modules, CheckpointStrategy strategy) => _products.OfCall(root, modules, strategy);
 
     /// <summary>What a module keeps that is checkpointed selectively; null for others.</summary>
     public KeptProducts? ProductsOf(nn.Module module) => _modules.FirstOrDefault(checkpointed => checkpointed.Modules.Contains(module))?.Products;
@@ -175,8 +169,7 @@ internal sealed class ActivationCheckpointing(nn.Module root, Recomputation reco
     {
         foreach (var module in _modules)
             module.Dispose();
-        foreach (var linear in _linears.Values)
-            linear.Dispose();
+        _products.Dispose();
         Budget?.Dispose();
         recomputation.LetGo();
         offloading?.Dispose();

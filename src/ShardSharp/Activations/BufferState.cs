@@ -1,3 +1,4 @@
+using ShardSharp.Native;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Activations;
@@ -32,13 +33,20 @@ internal sealed class BufferState : IDisposable
         _buffers.RemoveAll(entry => entry.Before.IsInvalid);
     }
 
-    /// <summary>Gives the buffers the values they had; the result, once disposed, those they have now.</summary>
+    /// <summary>
+    /// Gives the buffers the values they had; the result, once disposed, the memory they have now. That is not writing to them, as autograd sees it: what a
+    /// region computes with them serves a later backward too.
+    /// </summary>
     public Return Replay()
     {
-        using var _ = no_grad();
-        var now = _buffers.Select(entry => (entry.Buffer, Value: entry.Buffer.clone().DetachFromDisposeScope())).ToList();
+        var now = new List<(Tensor Buffer, Tensor Memory)>();
         foreach (var (buffer, before) in _buffers)
-            buffer.copy_(before);
+        {
+            now.Add((buffer, buffer.detach().DetachFromDisposeScope()));
+            using var copy = before.clone();
+            TensorData.Set(buffer, copy);
+        }
+
         return new Return(now);
     }
 
@@ -49,15 +57,14 @@ internal sealed class BufferState : IDisposable
     }
 
     /// <summary>The way back from a <see cref="Replay"/>.</summary>
-    public readonly ref struct Return(List<(Tensor Buffer, Tensor Value)>? values)
+    public readonly ref struct Return(List<(Tensor Buffer, Tensor Memory)>? buffers)
     {
         public void Dispose()
         {
-            using var _ = no_grad();
-            foreach (var (buffer, value) in values ?? [])
+            foreach (var (buffer, memory) in buffers ?? [])
             {
-                buffer.copy_(value);
-                value.Dispose();
+                TensorData.Set(buffer, memory);
+                memory.Dispose();
             }
         }
     }

@@ -16,6 +16,7 @@ internal sealed class CheckpointCall
     private BufferState? _buffers;
     private readonly KeptOutputs? _kept;
     private bool _isDone;
+    private (IReadOnlyList<Tensor> Inputs, IReadOnlyList<Tensor> Outputs)? _computed;
 
     /// <param name="region">The region.</param>
     /// <param name="given">What it was given.</param>
@@ -35,11 +36,11 @@ internal sealed class CheckpointCall
     /// <summary>Whether a tensor stands for the region's parameters, since nothing else that autograd knows needs a gradient.</summary>
     public bool HasAnchor => _parameters.Length == 0 && !_needsGradient.Contains(true);
 
+    /// <summary>Whether it has computed again and its graph is kept for another backward.</summary>
+    public bool IsKept => _computed is not null;
+
     /// <summary>What the model's regions share.</summary>
     public Recomputation Recomputation => _region.Recomputation;
-
-    /// <summary>Where the inputs wait; null for where they are.</summary>
-    public ActivationOffloading? Offloading => _region.Offloading;
 
     /// <summary>The tensors of what a region computed that may have gradients, those left out that it was given.</summary>
     /// <exception cref="NotSupportedException">It may hold tensors that cannot be found.</exception>
@@ -77,6 +78,18 @@ internal sealed class CheckpointCall
         _isDone = true;
     }
 
+    /// <summary>Has what was offloaded brought back.</summary>
+    /// <param name="saved">What autograd kept of the inputs.</param>
+    /// <returns>The inputs.</returns>
+    public List<Tensor> BringBack(List<Tensor> saved)
+    {
+        if (_region.Offloading is not { } offloading)
+            return saved;
+        var all = offloading.BeginBackward(this, [.. saved, .. _kept?.Values ?? []]);
+        _kept?.Values = all[saved.Count..];
+        return all[..saved.Count];
+    }
+
     /// <summary>Gradients that autograd does not take, since their shape is another.</summary>
     public List<Tensor?> RefusedGradients()
     {
@@ -86,6 +99,9 @@ internal sealed class CheckpointCall
             refused[first] = zeros(0, 1, 0, 1, 0).DetachFromDisposeScope();
         return [.. refused];
     }
+
+    /// <summary>None at all.</summary>
+    public List<Tensor?> NoGradients() => [.. new Tensor?[_needsGradient.Length + _parameters.Length]];
 
     /// <summary>Computes the region again, and the gradients of what it was given and of its parameters.</summary>
     /// <param name="inputs">The tensors it was given.</param>
@@ -103,12 +119,13 @@ internal sealed class CheckpointCall
 
             // Until backward is through, which checks that nobody has written to what was computed with.
             using var buffers = _buffers is null ? default : _buffers.Replay();
-            var bytes = _kept?.Bytes ?? 0;
-            var started = Stopwatch.GetTimestamp();
-            var outputs = Recompute(leaves);
-            _kept?.Products.Cost = (bytes, Stopwatch.GetElapsedTime(started));
-            Recomputation.Computed(started);
-            return Gradients(leaves, outputs, gradients);
+            if (Recomputation.Division is not { Keeps: true } division)
+                return Gradients(leaves, Measured(leaves), gradients);
+            leaves.ForEach(leaf => leaf.DetachFromDisposeScope());
+            var (outputs, ofInputs) = division.Keep(
+                leaves, _parameters, gradients, () => [.. Measured(leaves).Select(output => output.DetachFromDisposeScope())]);
+            _computed = (leaves, outputs);
+            return ofInputs is null ? Gradients(leaves, outputs, gradients) : [.. ofInputs, .. new Tensor?[_parameters.Length]];
         }
         finally
         {
@@ -120,10 +137,35 @@ internal sealed class CheckpointCall
         }
     }
 
+    /// <summary>The gradients of what it was given and of its parameters from what it has computed again before.</summary>
+    /// <inheritdoc cref="Backward"/>
+    public List<Tensor?> BackwardAgain(List<Tensor> gradients)
+    {
+        Recomputation.Enter();
+        try
+        {
+            return Gradients(_computed!.Value.Inputs, _computed.Value.Outputs, gradients);
+        }
+        finally
+        {
+            Recomputation.Leave();
+        }
+    }
+
     private Tensor Leaf(Tensor input, int index)
     {
         var leaf = input.detach();
         return _needsGradient[index] ? leaf.requires_grad_() : leaf;
+    }
+
+    private List<Tensor> Measured(List<Tensor> leaves)
+    {
+        var bytes = _kept?.Bytes ?? 0;
+        var started = Stopwatch.GetTimestamp();
+        var outputs = Recompute(leaves);
+        _kept?.Products.Cost = (bytes, Stopwatch.GetElapsedTime(started));
+        Recomputation.Computed(started);
+        return outputs;
     }
 
     private List<Tensor> Recompute(List<Tensor> leaves)
@@ -153,19 +195,22 @@ internal sealed class CheckpointCall
     }
 
     /// <summary>All gradients of the region, to be compared; null where not all can be had.</summary>
-    private IReadOnlyList<Tensor?>? TrialGradients(List<Tensor> leaves, List<Tensor> gradients)
+    private Tensor?[]? TrialGradients(List<Tensor> leaves, List<Tensor> gradients)
     {
         using var buffers = _buffers is null ? default : _buffers.Replay();
+
+        // Of all, whatever is wanted now; regions within compute again for this trial alone.
+        using var undivided = Recomputation.Divide(null);
         var outputs = Recompute(leaves);
         Tensor[] inputs = [.. leaves.Where(leaf => leaf.requires_grad), .. _region.TrainedParameters];
         var roots = Enumerable.Range(0, outputs.Count).Where(i => outputs[i].requires_grad && !gradients[i].IsInvalid).ToArray();
         if (roots.Length == 0 || inputs.Any(input => input.numel() == 0))
             return null;
-        return [.. autograd.grad([.. roots.Select(i => outputs[i])], inputs, [.. roots.Select(i => gradients[i])], allow_unused: true)
-            .Select(gradient => gradient is null || gradient.IsInvalid ? null : gradient)];
+        return Recomputation.Gradients(
+            [.. roots.Select(i => outputs[i])], [.. roots.Select(i => gradients[i])], inputs, retainGraph: false);
     }
 
-    private List<Tensor?> Gradients(List<Tensor> leaves, List<Tensor> outputs, List<Tensor> gradients)
+    private List<Tensor?> Gradients(IReadOnlyList<Tensor> leaves, IReadOnlyList<Tensor> outputs, List<Tensor> gradients)
     {
         if (outputs.Count != gradients.Count)
         {
@@ -176,7 +221,7 @@ internal sealed class CheckpointCall
 
         var roots = Enumerable.Range(0, outputs.Count).Where(i => outputs[i].requires_grad && !gradients[i].IsInvalid).ToArray();
         if (roots.Length == 0)
-            return [.. new Tensor?[leaves.Count + _parameters.Length]];
+            return NoGradients();
 
         // Autograd is to add up what a parameter gets from all its uses, this among others, and touch its gradient once.
         var before = _parameters.Select(parameter => parameter.grad?.DetachFromDisposeScope()).ToArray();
@@ -184,11 +229,17 @@ internal sealed class CheckpointCall
             parameter.grad = null;
         try
         {
-            autograd.backward([.. roots.Select(i => outputs[i])], [.. roots.Select(i => gradients[i])]);
+            autograd.backward([.. roots.Select(i => outputs[i])], [.. roots.Select(i => gradients[i])], retain_graph: IsKept);
             return [.. leaves.Concat(_parameters).Select(leaf => leaf.grad?.DetachFromDisposeScope())];
         }
         finally
         {
+            if (IsKept)
+            {
+                foreach (var leaf in leaves)
+                    leaf.grad = null;
+            }
+
             for (var i = 0; i < _parameters.Length; i++)
             {
                 _parameters[i].grad = before[i];

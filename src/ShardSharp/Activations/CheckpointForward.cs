@@ -27,11 +27,12 @@ internal sealed class CheckpointForward : IDisposable
     {
         (_region, _given, _givenTensors, _parameters) = (region, given, inputs, parameters);
 
+        if (region.PreservesRandomState)
+            _random = StateOf(region, inputs);
+
         // Whoever gave them may dispose them while the region computes, as a Sequential does with what its members return.
         _inputs = [.. inputs.Select(TensorData.Another)];
         _versions = [.. inputs.Select(TensorVersion.Of)];
-        if (region.PreservesRandomState)
-            _random = new RandomState();
         if (region.Modules.Any(module => module.training))
             _buffers = new BufferState(region.Modules);
         _scope = NewDisposeScope();
@@ -82,15 +83,20 @@ internal sealed class CheckpointForward : IDisposable
 
         _kept?.EndForward();
         var call = new CheckpointCall(_region, _given, needsGradient, whole, _random, _buffers, _kept);
-        _isRecorded = true;
         _unrecorded.Dispose();
-        var kept = _region.Offloading?.Keep(_inputs) ?? _inputs;
         var placed = outputs.Select(output => _region.Offloading?.Place(output) ?? output.detach()).ToList();
-        var recorded = new Queue<Tensor>(CheckpointFunction.apply([call, kept, placed, .. _inputs, .. whole, .. anchor]));
-        _region.Offloading?.EndForward(call, kept);
+        var kept = _region.Offloading?.Keep([.. _inputs, .. _kept?.Values ?? []]);
+        if (kept is not null)
+            _kept?.Values = kept.Saved[_inputs.Count..];
+        var recorded = CheckpointFunction.apply([call, kept?.Saved[.._inputs.Count] ?? _inputs, placed, .. _inputs, .. whole, .. anchor]);
+        _isRecorded = true;
+        _region.Recomputation.Division?.Note(recorded, whole);
+        if (kept is not null)
+            _region.Offloading!.EndForward(call, kept);
 
         // All else that was made in the scope goes with it, such as tensors of each output's size, which TorchSharp makes and nobody needs.
-        var result = CheckpointCall.WithOutputs(computed, _givenTensors, _ => recorded.Dequeue());
+        var next = 0;
+        var result = CheckpointCall.WithOutputs(computed, _givenTensors, _ => recorded[next++]);
         foreach (var tensor in TensorParts.Of(result, out _).Where(_scope.Contains))
             tensor.MoveToOuterDisposeScope();
         _scope.Dispose();
@@ -108,6 +114,20 @@ internal sealed class CheckpointForward : IDisposable
         _random?.Dispose();
         _buffers?.Dispose();
         _kept?.Dispose();
+    }
+
+    /// <summary>TorchSharp binds the state of the CPU's generator alone.</summary>
+    private static RandomState StateOf(CheckpointRegion region, List<Tensor> inputs)
+    {
+        if (inputs.Find(input => input.device_type != DeviceType.CPU) is { } elsewhere
+            && region.Modules.SelectMany(module => ModuleTree.Walk(module)).Any(below => below.Module is Dropout { training: true, p: > 0 }))
+        {
+            throw new NotSupportedException(
+                $"Checkpointed module '{region.Name}' has dropout and computes on {elsewhere.device}, whose random numbers cannot be put back: it would drop "
+                + "others when it computes again. Set its dropout to 0, or leave it out of activation checkpointing.");
+        }
+
+        return new RandomState();
     }
 
     private static void Forget(ref RandomState? state)

@@ -33,19 +33,13 @@ internal sealed class CheckpointFunction : autograd.MultiTensorFunction<Checkpoi
             try
             {
                 call.Recomputation.LetGo();
-                call.BeginBackward();
-                call.Offloading?.BeginBackward(call);
-                var inputs = ctx.get_saved_variables();
-
-                // Frees what was saved, now rather than with the graph.
-                ctx.Dispose();
-                gradients = call.Backward(inputs, grad_outputs);
+                gradients = call.IsKept ? call.BackwardAgain(grad_outputs) : Backward(call, ctx, grad_outputs);
             }
             catch (Exception failure)
             {
                 // libtorch's frames lie between here and whoever called backward. It refuses a gradient of another shape, which ends backward.
                 call.Recomputation.Fail(failure);
-                gradients = call.RefusedGradients();
+                gradients = call.Recomputation.MayEndBackward ? call.RefusedGradients() : call.NoGradients();
             }
         }
 
@@ -57,5 +51,16 @@ internal sealed class CheckpointFunction : autograd.MultiTensorFunction<Checkpoi
             .. Enumerable.Repeat<Tensor>(null!, Leading), .. gradients.Select(gradient => gradient!),
             .. Enumerable.Repeat<Tensor>(null!, call.HasAnchor ? 1 : 0),
         ];
+    }
+
+    private static List<Tensor?> Backward(CheckpointCall call, autograd.AutogradContext ctx, List<Tensor> gradients)
+    {
+        call.BeginBackward();
+        var inputs = call.BringBack(ctx.get_saved_variables());
+
+        // Frees what was saved, now rather than with the graph; of a divided backward the graph is needed once more.
+        if (call.Recomputation.Division is not { Keeps: true })
+            ctx.Dispose();
+        return call.Backward(inputs, gradients);
     }
 }

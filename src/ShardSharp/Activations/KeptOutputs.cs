@@ -24,6 +24,17 @@ internal sealed class KeptOutputs(KeptProducts products) : IDisposable
     /// <summary>Bytes of the values that are kept, those left out that nothing needs.</summary>
     public long Bytes => _outputs.Take(products.IsLastUnused is true ? _lastProduct : _outputs.Count).Sum(output => output.Bytes);
 
+    /// <summary>The values that are kept, which lie elsewhere once they are set to what lies there.</summary>
+    public IReadOnlyList<Tensor> Values
+    {
+        get => [.. _outputs.Select(output => output.Value).OfType<Tensor>()];
+        set
+        {
+            foreach (var (output, lying) in _outputs.Where(output => output.Value is not null).Zip(value))
+                output.Replace(lying);
+        }
+    }
+
     /// <summary>Whether values stay when they have been taken.</summary>
     public bool IsTrial { get; set; }
 
@@ -100,6 +111,8 @@ internal sealed class KeptOutputs(KeptProducts products) : IDisposable
 
         public bool IsKept => isKept;
 
+        public Tensor? Value => _value;
+
         /// <summary>Whether it is a sum over ranks of the one before.</summary>
         public bool IsSum { get; init; }
 
@@ -121,6 +134,14 @@ internal sealed class KeptOutputs(KeptProducts products) : IDisposable
             if (!stays)
                 LetGo();
             return taken;
+        }
+
+        public void Replace(Tensor value)
+        {
+            if (ReferenceEquals(value, _value))
+                return;
+            LetGo();
+            _value = value.DetachFromDisposeScope();
         }
 
         public void GiveWayToSum()

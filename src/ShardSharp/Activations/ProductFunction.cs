@@ -41,6 +41,7 @@ internal sealed class ProductFunction : autograd.SingleTensorFunction<ProductFun
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
+        var recomputation = (Recomputation)ctx.get_data(Shared);
         List<Tensor?> gradients = [];
         using (var scope = NewDisposeScope())
         {
@@ -48,8 +49,10 @@ internal sealed class ProductFunction : autograd.SingleTensorFunction<ProductFun
             Tensor input = saved[0], weight = saved[1];
             var rows = input.reshape(-1, input.shape[^1]);
             var gradient = grad_output.reshape(-1, weight.shape[0]);
-            gradients.Add((bool)ctx.get_data(OfInput) ? InputGradient(rows, weight, gradient).reshape(input.shape) : null);
-            gradients.Add((bool)ctx.get_data(OfWeight) ? WeightGradient(rows, weight, gradient) : null);
+            var part = recomputation.Division?.Part;
+            gradients.Add((bool)ctx.get_data(OfInput) && part != BackwardPart.Parameters
+                ? InputGradient(rows, weight, gradient).reshape(input.shape) : null);
+            gradients.Add((bool)ctx.get_data(OfWeight) && part != BackwardPart.Inputs ? WeightGradient(rows, weight, gradient) : null);
 
             // Autograd sums up what is larger than the parameter. libtorch adds the bias to a matrix, or to whatever the product is reshaped to.
             if ((bool)ctx.get_data(OfBias))
@@ -58,7 +61,7 @@ internal sealed class ProductFunction : autograd.SingleTensorFunction<ProductFun
                 tensor?.DetachFromDisposeScope();
         }
 
-        ((Recomputation)ctx.get_data(Shared)).HandOver(gradients);
+        recomputation.HandOver(gradients);
         return [null!, null!, .. gradients.Select(gradient => gradient!)];
     }
 

@@ -11,6 +11,7 @@ internal sealed class Recomputation(bool isReported = false)
     private readonly List<Tensor> _handedOver = [];
     private ExceptionDispatchInfo? _failure;
     private int _depth;
+    private int _grads;
 
     /// <summary>
     /// Whether a region computes again, with the backward through it. The gradients of its parameters are not what they will be until it has
@@ -23,6 +24,9 @@ internal sealed class Recomputation(bool isReported = false)
 
     /// <summary>The products that a region which computes again takes from what it has kept; null for none.</summary>
     public KeptOutputs? Replaying { get; set; }
+
+    /// <summary>What divides the backward that runs now, or will run through what forward computes now; null where none is divided.</summary>
+    public IBackwardDivision? Division { get; private set; }
 
     /// <summary>Whether other ranks of this process draw from the same random generator, so that what was drawn cannot be drawn again.</summary>
     public bool SharesRandomNumbers { get; set; }
@@ -41,6 +45,14 @@ internal sealed class Recomputation(bool isReported = false)
     public void Enter() => _depth++;
 
     public void Leave() => _depth--;
+
+    /// <summary>Has a division see what regions do until the result is disposed; null for none.</summary>
+    public Dividing Divide(IBackwardDivision? division)
+    {
+        var outer = Division;
+        Division = division;
+        return new Dividing(this, outer);
+    }
 
     /// <summary>Notes that a region has computed again.</summary>
     /// <param name="started">When it began, of <see cref="Stopwatch"/>.</param>
@@ -70,6 +82,32 @@ internal sealed class Recomputation(bool isReported = false)
         _handedOver.Clear();
     }
 
+    /// <summary>Whether a region that fails may have libtorch end backward, rather than return no gradients: see <see cref="Gradients"/>.</summary>
+    public bool MayEndBackward => _grads == 0;
+
+    /// <summary>
+    /// The gradients of tensors, null for those that have none. At an error in <c>autograd.grad</c> LibTorchSharp ends the process; so regions that
+    /// fail give no gradients, and this throws what failed.
+    /// </summary>
+    /// <param name="ends">Where backward begins.</param>
+    /// <param name="gradients">The gradients of these; null where the end is a loss.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="retainGraph">Whether there will be another backward.</param>
+    public Tensor?[] Gradients(IList<Tensor> ends, IList<Tensor>? gradients, IList<Tensor> tensors, bool retainGraph)
+    {
+        _grads++;
+        try
+        {
+            var found = autograd.grad(ends, tensors, gradients, retain_graph: retainGraph, allow_unused: true);
+            ThrowFailure();
+            return [.. found.Select(gradient => gradient is null || gradient.IsInvalid ? null : gradient)];
+        }
+        finally
+        {
+            _grads--;
+        }
+    }
+
     /// <summary>Keeps the first failure: no exception can pass through libtorch's frames.</summary>
     public void Fail(Exception failure)
     {
@@ -84,5 +122,11 @@ internal sealed class Recomputation(bool isReported = false)
         var failure = _failure;
         _failure = null;
         failure?.Throw();
+    }
+
+    /// <summary>A time of <see cref="Divide"/>.</summary>
+    public readonly ref struct Dividing(Recomputation recomputation, IBackwardDivision? outer)
+    {
+        public void Dispose() => recomputation.Division = outer;
     }
 }

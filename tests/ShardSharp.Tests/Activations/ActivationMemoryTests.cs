@@ -18,7 +18,8 @@ public sealed class ActivationMemoryTests
     [InlineData("each", 50, 32)]
     [InlineData("selective", 50, 32)]
     [InlineData("group_3", 50, 32)]
-    [InlineData("each", 5, Samples, true)]
+    [InlineData("each", 50, Samples, true)]
+    [InlineData("selective", 50, Samples, true)]
     public void Holds_the_same_after_many_steps(string strategy, int window, int samples, bool offloads = false)
     {
         List<(long Tensors, long Bytes, long Heap)> held = [];

@@ -64,6 +64,18 @@ public sealed class CheckpointTests
         Assert.Equal(plain, again);
     });
 
+    /// <summary>A device without memory stands for a GPU.</summary>
+    [Fact]
+    public void Refuses_dropout_whose_random_numbers_cannot_be_drawn_again() => OnOneRank(session =>
+    {
+        using var module = nn.Sequential(nn.Tanh(), nn.Dropout(0.1));
+        using var input = zeros([2, 4], device: META, requires_grad: true);
+        var error = Assert.Throws<NotSupportedException>(() => session.Checkpoint(module, input));
+        Assert.Contains("has dropout and computes on meta", error.Message, StringComparison.Ordinal);
+        module.eval();
+        Assert.Equal([2, 4], session.Checkpoint(module, input).shape);
+    });
+
     [Fact]
     public void Keeps_running_means_as_one_forward_leaves_them() => OnOneRank(session =>
     {

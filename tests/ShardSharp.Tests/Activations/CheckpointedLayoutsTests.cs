@@ -14,6 +14,7 @@ public sealed class CheckpointedLayoutsTests
 
     private static readonly ParallelConfiguration Tensor = new() { TensorParallelDegree = 2, PrescaledBatch = true };
     private static readonly ParallelConfiguration Pipeline = new() { PipelineParallelDegree = 2, Microbatches = 2 };
+    private static readonly ParallelConfiguration ZeroBubble = Pipeline with { Pipeline = PipelineScheduleKind.ZeroBubbleH1, Microbatches = 4 };
     private static readonly ParallelConfiguration Sharded = new() { ShardedDataParallelDegree = 2, ShardedPersistenceThreshold = 10 };
 
     private static readonly Dictionary<string, (int Ranks, ParallelConfiguration Configuration, bool Divides)> Layouts = new()
@@ -24,6 +25,11 @@ public sealed class CheckpointedLayoutsTests
         ["pipeline"] = (2, Pipeline, false),
         ["pipeline, bfloat16"] = (2, Pipeline with { BFloat16 = true }, false),
         ["pipeline of chunks"] = (2, Pipeline with { Pipeline = PipelineScheduleKind.InterleavedChunks }, false),
+        ["zero bubble"] = (2, ZeroBubble, false),
+        ["zero bubble, bfloat16"] = (2, ZeroBubble with { BFloat16 = true }, false),
+        ["zero bubble in a V"] = (2, Pipeline with { Pipeline = PipelineScheduleKind.ZeroBubbleV }, false),
+        ["zero bubble x tensor"] = (4, ZeroBubble with { TensorParallelDegree = 2, PrescaledBatch = true }, true),
+        ["zero bubble, offloaded"] = (2, ZeroBubble with { OffloadActivations = true }, false),
         ["sharded"] = (2, Sharded, false),
         ["sharded, bfloat16"] = (2, Sharded with { BFloat16 = true }, false),
         ["tensor x sharded"] = (4, Tensor with { ShardedDataParallelDegree = 2 }, false),
@@ -61,6 +67,13 @@ public sealed class CheckpointedLayoutsTests
         // The first of the two sums of each block; backward does not need the other.
         Assert.Equal(counts[0] + TinyModel.Layers, counts[2]);
     }
+
+    /// <summary>Without checkpoints, and with whole backwards where a schedule of those has the same stages on the same ranks.</summary>
+    private static ParallelConfiguration Plainly(ParallelConfiguration configuration) => configuration with
+    {
+        OffloadActivations = false,
+        Pipeline = configuration.Pipeline == PipelineScheduleKind.ZeroBubbleH1 ? PipelineScheduleKind.Interleaved : configuration.Pipeline,
+    };
 
     /// <param name="layout">One of <see cref="Layouts"/>.</param>
     /// <param name="strategy">How blocks are checkpointed; null for not at all.</param>
@@ -102,7 +115,8 @@ public sealed class CheckpointedLayoutsTests
                     optimizer.step();
                 }
             },
-            configuration with { ActivationCheckpointing = strategy is null ? null : "layers", ActivationCheckpointingStrategy = strategy ?? "each" });
+            strategy is null ? Plainly(configuration)
+                : configuration with { ActivationCheckpointing = "layers", ActivationCheckpointingStrategy = strategy });
         return results.ToDictionary();
 
         void Note(string what, float[] values) => Assert.True(results.TryAdd(what, values));

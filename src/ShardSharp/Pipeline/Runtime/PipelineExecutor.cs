@@ -1,3 +1,4 @@
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Schedules;
 
@@ -11,6 +12,9 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
     private readonly BoundaryBuffers _buffers = new();
     private readonly Dictionary<int, WeightSplit> _splits = [];
     private bool _isBroken;
+
+    /// <summary>What the model's checkpointed regions share.</summary>
+    public Recomputation Recomputation { get; set; } = new();
 
     /// <summary>The most forwards whose activations were kept at once in the latest step.</summary>
     public int PeakSaved { get; private set; }
@@ -44,7 +48,7 @@ internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDi
         foreach (var stage in schedule.Actions[group.Rank].Where(action => action.Kind == PipelineActionKind.WeightBackward).Select(action => action.Stage))
         {
             if (!_splits.ContainsKey(stage))
-                _splits[stage] = new WeightSplit(model.ModulesOf(stage), [.. model.ParametersOf(stage)], model.Sharers);
+                _splits[stage] = new WeightSplit(model.ModulesOf(stage), [.. model.ParametersOf(stage)], model.Sharers, Recomputation);
         }
 
         var messages = new PipelineMessages(schedule, group, _buffers);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Schedules;
 using ShardSharp.Topology;
@@ -29,6 +30,9 @@ internal sealed class PipelinedModel : IDisposable
 
     /// <summary>The model, cut.</summary>
     public CutModel Model { get; }
+
+    /// <summary>What the model's checkpointed regions share.</summary>
+    public Recomputation Recomputation { set => _executor.Recomputation = value; }
 
     /// <summary>The ranks that have the model's stages.</summary>
     public ProcessGroup Group => _group;

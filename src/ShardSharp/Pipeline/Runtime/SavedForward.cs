@@ -1,8 +1,9 @@
+using ShardSharp.Activations;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Pipeline.Runtime;
 
-/// <summary>What a stage keeps of a microbatch from its forward to the end of its backward.</summary>
+/// <summary>What a stage keeps of a microbatch from its forward to the end of its backward, or a checkpointed region in it once it has computed again.</summary>
 /// <param name="given">What the stage before sent.</param>
 /// <param name="inputs">The same as leaves of the stage's graph.</param>
 /// <param name="outputs">Ends of the graph.</param>
@@ -12,44 +13,52 @@ internal sealed class SavedForward(
 {
     private Parcel? _gradients;
 
+    /// <summary>Calls of modules with parameters, where the backward is divided.</summary>
+    public IReadOnlyList<CapturedCall> Calls => calls;
+
+    /// <summary>Checkpointed regions that have computed again for a divided backward, those within others before these.</summary>
+    public List<DividedRegion> Regions { get; } = [];
+
+    /// <summary>Where its backward begins, once the gradients of its outputs are known.</summary>
+    public BackwardStart Start => _gradients is null
+        ? new BackwardStart([.. outputs], null)
+        : BackwardStart.Of(outputs, _gradients.Tensors.Select(tensor => tensor.Value));
+
     /// <summary>Computes the gradients of the stage's parameters, which are added to theirs, and of its inputs.</summary>
-    /// <param name="ofOutputs">The gradients of the outputs; null where the output is the loss.</param>
+    /// <param name="ofOutputs">The gradients of the outputs; null where the output is the loss. Owned from now on.</param>
     /// <returns>The gradient of each input; null for one that has none.</returns>
     public IReadOnlyList<Tensor?> Backward(Parcel? ofOutputs)
     {
-        var (ends, gradients) = Ends(ofOutputs);
-        if (ends.Count > 0)
-            autograd.backward(ends, gradients);
+        _gradients = ofOutputs;
+        var start = Start;
+        if (start.Any)
+            autograd.backward(start.Ends, start.Gradients);
         return [.. inputs.Select(input => input.requires_grad ? input.grad : null)];
     }
 
     /// <summary>Computes the gradients of the inputs alone, and keeps the graph and the gradients of the outputs for those of the parameters.</summary>
     /// <inheritdoc cref="Backward"/>
-    public IReadOnlyList<Tensor?> BackwardOfInputs(Parcel? ofOutputs)
+    /// <param name="ofOutputs">The gradients of the outputs; null where the output is the loss. Owned from now on.</param>
+    /// <param name="recomputation">What the model's checkpointed regions share.</param>
+    public IReadOnlyList<Tensor?> BackwardOfInputs(Parcel? ofOutputs, Recomputation recomputation)
     {
         _gradients = ofOutputs;
-        Tensor[] wanted = [.. inputs.Where(input => input.requires_grad), .. calls.Select(call => call.Output)];
-        var (ends, gradients) = Ends(ofOutputs);
-        if (wanted.Length == 0 || ends.Count == 0)
+        Tensor[] wanted = [.. inputs.Where(input => input.requires_grad), .. calls.SelectMany(call => call.Outputs)];
+        var start = Start;
+        if (wanted.Length == 0 || !start.Any)
             return [.. inputs.Select(_ => (Tensor?)null)];
-        var found = autograd.grad(ends, wanted, gradients, retain_graph: true, allow_unused: true);
-        foreach (var (call, gradient) in calls.Zip(found.Skip(wanted.Length - calls.Count)))
-            call.Gradient = Defined(gradient)?.DetachFromDisposeScope();
-        var next = 0;
-        return [.. inputs.Select(input => input.requires_grad ? Defined(found[next++]) : null)];
-    }
-
-    /// <summary>Computes the gradients of parameters, which are added to theirs, after <see cref="BackwardOfInputs"/>.</summary>
-    /// <param name="split">How the stage's backward is divided.</param>
-    public void BackwardOfWeights(WeightSplit split)
-    {
-        var (ends, gradients) = Ends(_gradients);
-        split.Backward(calls, ends, gradients);
+        var found = new Queue<Tensor?>(start.GradientsOf(wanted, recomputation));
+        Tensor?[] ofInputs = [.. inputs.Select(input => input.requires_grad ? found.Dequeue() : null)];
+        foreach (var call in calls)
+            call.Found(call.Outputs.Select(_ => found.Dequeue()?.DetachFromDisposeScope()).ToArray());
+        return ofInputs;
     }
 
     /// <summary>Lets go of the graph, and with it of all activations.</summary>
     public void Dispose()
     {
+        foreach (var region in Regions)
+            region.Forward.Dispose();
         foreach (var call in calls)
             call.Dispose();
         foreach (var output in outputs)
@@ -63,24 +72,4 @@ internal sealed class SavedForward(
         _gradients?.Dispose();
         given.Dispose();
     }
-
-    /// <summary>The outputs that gradients flow back from.</summary>
-    private (List<Tensor> Ends, List<Tensor>? Gradients) Ends(Parcel? ofOutputs)
-    {
-        if (ofOutputs is null)
-            return ([.. outputs], null);
-        var ends = new List<Tensor>();
-        var gradients = new List<Tensor>();
-        foreach (var (output, gradient) in outputs.Zip(ofOutputs.Tensors.Select(tensor => tensor.Value)))
-        {
-            if (gradient is null || !output.requires_grad)
-                continue;
-            ends.Add(output);
-            gradients.Add(gradient);
-        }
-
-        return (ends, gradients);
-    }
-
-    private static Tensor? Defined(Tensor? gradient) => gradient is null || gradient.IsInvalid ? null : gradient;
 }

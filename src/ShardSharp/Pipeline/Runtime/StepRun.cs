@@ -115,9 +115,9 @@ internal sealed class StepRun(
         if (action.Kind == PipelineActionKind.InputBackward)
         {
             var touched = splits[action.Stage].IsVerified ? null : model.GradientVersions(action.Stage);
-            Give(saved.BackwardOfInputs(TakeGradients(action)));
+            Give(splits[action.Stage].BackwardOfInputs(saved, TakeGradients(action)));
             if (touched is not null && !touched.SequenceEqual(model.GradientVersions(action.Stage)))
-                throw Recomputes();
+                throw Touches();
             return;
         }
 
@@ -126,10 +126,9 @@ internal sealed class StepRun(
         if (action.Kind == PipelineActionKind.Backward)
             Give(saved.Backward(gradients));
         else
-            saved.BackwardOfWeights(splits[action.Stage]);
+            splits[action.Stage].BackwardOfParameters(saved);
         _saved.Remove((action.Stage, action.Microbatch));
         saved.Dispose();
-        gradients?.Dispose();
         step.AfterGradients(isLast);
 
         void Give(IReadOnlyList<Tensor?> ofInputs)
@@ -139,9 +138,9 @@ internal sealed class StepRun(
         }
     }
 
-    private static NotSupportedException Recomputes() => new(
-        "A stage computes gradients of parameters inside the backward of its inputs, as activation checkpointing does, so the two cannot be divided. "
-        + "Use a schedule with whole backwards: pipeline = interleaved, simple or interleaved_1f1b.");
+    private static NotSupportedException Touches() => new(
+        "A stage adds to gradients of parameters inside the backward of its inputs, as a function of the program's own may that computes again, so the two "
+        + "cannot be divided. Use session.Checkpoint for that, or a schedule with whole backwards: pipeline = interleaved, simple or interleaved_1f1b.");
 
     /// <summary>The gradients of a stage's outputs; null for the last stage, whose end is the loss.</summary>
     private Parcel? TakeGradients(PipelineAction action) => action.Stage == model.Last

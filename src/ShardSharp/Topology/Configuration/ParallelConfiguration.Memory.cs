@@ -31,7 +31,7 @@ public sealed partial record ParallelConfiguration
     /// <value>Above 0. Default <c>null</c>.</value>
     public double? ActivationMemoryBudgetMegabytes { get; init; }
 
-    /// <summary>Whether the inputs of checkpointed modules wait for the backward pass on a disk.</summary>
+    /// <summary>Whether the inputs of checkpointed modules wait for the backward pass on a disk, or those of a GPU in memory of the host.</summary>
     /// <value>Default <c>false</c>.</value>
     public bool OffloadActivations { get; init; }
 

@@ -20,9 +20,13 @@ internal sealed unsafe class FakeGpu : ICudaDevices, ICudaDevice, IDisposable
     private readonly List<string> _calls = [];
     private nint _lastHandle = Current;
     private int _pinned;
+    private long _pinnedBytes;
 
     /// <summary>Which tensors are taken for ones on the GPU: all unless set.</summary>
     public Predicate<Tensor> Holds { get; init; } = _ => true;
+
+    /// <summary>Bytes of pinned memory that the host has.</summary>
+    public long PinnedLimit { get; set; } = long.MaxValue;
 
     /// <summary>What the GPU was asked to do, in order.</summary>
     public IReadOnlyList<string> Calls
@@ -145,6 +149,12 @@ internal sealed unsafe class FakeGpu : ICudaDevices, ICudaDevice, IDisposable
 
     public byte* AllocatePinned(long bytes)
     {
+        if (Interlocked.Add(ref _pinnedBytes, bytes) > PinnedLimit)
+        {
+            Interlocked.Add(ref _pinnedBytes, -bytes);
+            throw new CudaException("cuMemHostAlloc failed: out of memory (2).");
+        }
+
         Interlocked.Increment(ref _pinned);
         return (byte*)NativeMemory.AlignedAlloc((nuint)bytes, 64);
     }

@@ -26,9 +26,9 @@ public sealed class WeightSplitTests
             Tensor output = null!;
             var calls = split.Watch(() => output = model.call(input));
             var saved = new SavedForward(Parcel.Empty, [input], [output], calls);
-            var found = saved.BackwardOfInputs(new Parcel([(gradient.alias(), false)], null));
+            var found = split.BackwardOfInputs(saved, new Parcel([(gradient.alias(), false)], null));
             Assert.All(parameters, parameter => Assert.Null(parameter.grad));
-            saved.BackwardOfWeights(split);
+            split.BackwardOfParameters(saved);
 
             // After the first microbatch it is known that the twice called, the shared and the uncalled parameters need the other way.
             if (microbatch > 0)
