@@ -39,21 +39,28 @@ internal sealed class ColumnParallel : TensorParallelStyle
             context.DividedLogits = features;
         foreach (var copies in ranges.Select(range => range.Copies).Where(copies => copies > 1).Distinct())
             context.CopiesOf(copies);
+        GatheredInput? gathered = null;
         context.Hook(
             name,
             linear,
             given =>
             {
+                var input = (Tensor)given[0]!;
+                gathered = context.EnterKeepingPart(linear, input);
                 foreach (var substitution in substitutions)
                     substitution.Set(Shared(substitution.Parameter, ranges, context));
-                return [context.Enter((Tensor)given[0]!)];
+                return [gathered?.Rows ?? context.Enter(input)];
             },
             returned =>
             {
                 substitutions.ForEach(substitution => substitution.Restore());
+                var output = (Tensor)returned!;
+                if (gathered is not null)
+                    output = gathered.Output(output);
+                gathered = null;
                 if (!gathers)
-                    return returned;
-                using var part = (Tensor)returned!;
+                    return output;
+                using var part = output;
                 return GatherAlong.Run(part, -1, context.Group, alike: true, features);
             });
     }
