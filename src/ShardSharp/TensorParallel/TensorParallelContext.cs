@@ -23,8 +23,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private readonly Dictionary<int, ProcessGroup> _copies = [];
     private readonly List<IDisposable> _hooks = [];
     private readonly List<Action> _pending = [];
-    private readonly SharedInput<Tensor> _input = new(made => !made.IsInvalid);
-    private readonly SharedInput<GatheredInput> _gathered = new(made => !made.Rows.IsInvalid, made => made.Dispose());
+    private readonly SharedInput _input = new();
 
     public ProcessGroup Group => group;
 
@@ -137,19 +136,6 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     public Tensor Enter(Tensor input) => _input.Of(
         input, () => sequenceParallel ? GatherAlong.Run(input, SequenceDimension, group, alike: false, TotalOf(input)) : CopyToRanks.Run(input, group));
 
-    /// <summary>
-    /// The same where a layer's weight has a gradient, for which the input would be kept: with sequence parallelism ranks keep their parts instead.
-    /// Null where nothing is to be won, and where others than this library may look at what the layer is called with.
-    /// </summary>
-    public GatheredInput? EnterKeepingPart(Linear layer, Tensor input)
-    {
-        var isWorthIt = sequenceParallel && group.Size > 1 && input.dim() > 1 && is_grad_enabled() && input.requires_grad && layer.weight!.requires_grad;
-        var computesAgain = Recomputation is { } regions && (regions.IsUnderWay || regions.Recording is not null || regions.Replaying is not null);
-        return isWorthIt && !computesAgain && !HookStack.Of(layer).HasOthers
-            ? _gathered.Of(input, () => new GatheredInput(input, group, TotalOf(input)))
-            : null;
-    }
-
     /// <summary>What a layer that divides its inputs returns: the sum of what the ranks computed, or this rank's part of the sequence of it.</summary>
     public Tensor Leave(Tensor partial)
     {
@@ -190,7 +176,6 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
         foreach (var ranks in _copies.Values)
             ranks.Dispose();
         _input.Dispose();
-        _gathered.Dispose();
     }
 
     private long TotalOf(Tensor part)

@@ -39,28 +39,21 @@ internal sealed class ColumnParallel : TensorParallelStyle
             context.DividedLogits = features;
         foreach (var copies in ranges.Select(range => range.Copies).Where(copies => copies > 1).Distinct())
             context.CopiesOf(copies);
-        GatheredInput? gathered = null;
         context.Hook(
             name,
             linear,
             given =>
             {
-                var input = (Tensor)given[0]!;
-                gathered = context.EnterKeepingPart(linear, input);
                 foreach (var substitution in substitutions)
                     substitution.Set(Shared(substitution.Parameter, ranges, context));
-                return [gathered?.Rows ?? context.Enter(input)];
+                return [context.Enter((Tensor)given[0]!)];
             },
             returned =>
             {
                 substitutions.ForEach(substitution => substitution.Restore());
-                var output = (Tensor)returned!;
-                if (gathered is not null)
-                    output = gathered.Output(output);
-                gathered = null;
                 if (!gathers)
-                    return output;
-                using var part = output;
+                    return returned;
+                using var part = (Tensor)returned!;
                 return GatherAlong.Run(part, -1, context.Group, alike: true, features);
             });
     }
