@@ -31,7 +31,7 @@ public abstract partial class DistributedModel
     }
 
     /// <summary>The same for modules by their names in the model.</summary>
-    /// <param name="names">Names separated by commas, with <c>*</c> for any part between two dots, as <c>blocks.*</c>; <c>layers</c> for all members
+    /// <param name="names">Names separated by commas, with <c>*</c> for any characters but a dot, <c>**</c> for any, as <c>blocks.*</c>; <c>layers</c> for all members
     /// of lists. Members that follow one another in a list are grouped by the strategy.</param>
     /// <param name="strategy">Which of them are checkpointed together; each for itself if null.</param>
     /// <param name="preserveRandomState">Whether random numbers, as in dropout, are the same when a module computes again.</param>

@@ -10,6 +10,7 @@ namespace ShardSharp;
 public abstract partial class DistributedModel
 {
     private readonly ProcessGroup _tensorRanks;
+    private bool _isLastBackward;
 
     /// <summary>How the model is spread over tensor-parallel ranks; null where it is not.</summary>
     public TensorParallelModule? TensorParallelism { get; }
@@ -23,7 +24,8 @@ public abstract partial class DistributedModel
     /// <param name="options">Which labels do not count, and what is added to the loss; the defaults if null.</param>
     /// <returns>The mean over the labels that count; NaN if none does.</returns>
     public Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options = null) =>
-        TensorParallelism?.CrossEntropy(logits, labels, options) ?? VocabularyParallelLoss.CrossEntropy(logits, labels, group: null, options: options);
+        TensorParallelism?.CrossEntropy(logits, labels, options, IsLastBackward)
+        ?? VocabularyParallelLoss.CrossEntropy(logits, labels, group: null, vocabulary: null, options, IsLastBackward);
 
     /// <summary>The ranks besides <see cref="Shards"/> among which gradients are divided; null where each rank has all.</summary>
     internal ProcessGroup? TensorRanks => _tensorRanks.Size > 1 ? _tensorRanks : null;
@@ -40,6 +42,22 @@ public abstract partial class DistributedModel
         var start = _engine.Owned.First(owned => ReferenceEquals(owned.Parameter, parameter)).Start;
         var flat = gradient.reshape(-1);
         return layout.RunsOf(start, flat.shape[0]).Select(run => (flat.narrow(0, run.Start - start, run.Count), pipeline * run.Copies));
+    }
+
+    /// <summary>Whether backward goes through the graph of a step now, which it does once.</summary>
+    private bool IsLastBackward() => _isLastBackward;
+
+    private void RunLastBackward(Tensor loss)
+    {
+        _isLastBackward = true;
+        try
+        {
+            loss.backward();
+        }
+        finally
+        {
+            _isLastBackward = false;
+        }
     }
 
     /// <summary>Whether the ranks of a tensor-parallel group see different samples.</summary>

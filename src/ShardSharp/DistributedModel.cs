@@ -202,7 +202,7 @@ public abstract partial class DistributedModel : IDisposable
             if (lossScale != 1)
                 scaled = scaled.to_type(ScalarType.Float32) * scale;
             _engine.Arm(last, lossScale);
-            _activations.Backward(() => scaled.backward());
+            _activations.Backward(() => RunLastBackward(scaled));
             TensorRanks?.ThrowDeferred();
             _engine.Finish(last);
             if (last)

@@ -33,7 +33,7 @@ public sealed record CheckpointStrategy
     internal bool IsSelective => Name == GroupingSyntax.Selective;
 
     /// <summary><see cref="Selective"/>, with only what some linear layers return.</summary>
-    /// <param name="names">Their names in the model, separated by commas, with <c>*</c> for any part between two dots, as <c>blocks.*.up</c>.</param>
+    /// <param name="names">Their names in the model, separated by commas, with <c>*</c> for any characters but a dot, <c>**</c> for any, as <c>blocks.*.up</c>.</param>
     public static CheckpointStrategy Keeping(string names)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(names);

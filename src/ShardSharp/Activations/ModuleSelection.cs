@@ -1,5 +1,5 @@
-using System.Text.RegularExpressions;
 using ShardSharp.Modules;
+using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -13,7 +13,7 @@ internal static class ModuleSelection
 
     /// <summary>The modules that a pattern names, as runs: members of a list that follow one another, each other module alone.</summary>
     /// <param name="root">The model.</param>
-    /// <param name="pattern">Names separated by commas, <c>*</c> for any part between two dots; or <see cref="Layers"/>.</param>
+    /// <param name="pattern">Names or patterns for names (<see cref="NamePattern"/>), separated by commas; or <see cref="Layers"/>.</param>
     /// <exception cref="ArgumentException">A name fits no module, or one that is never called.</exception>
     public static IReadOnlyList<IReadOnlyList<(string Name, nn.Module Module)>> Runs(nn.Module root, string pattern)
     {
@@ -107,14 +107,14 @@ internal static class ModuleSelection
 
     private static IEnumerable<string> Named(nn.Module root, string pattern)
     {
-        var expression = new Regex($"^{Regex.Escape(pattern).Replace("\\*", "[^.]+", StringComparison.Ordinal)}$", RegexOptions.CultureInvariant);
-        var found = ModuleTree.Walk(root).Where(below => expression.IsMatch(below.Name)).ToArray();
+        var names = new NamePattern(pattern);
+        var found = ModuleTree.Walk(root).Where(below => names.Fits(below.Name)).ToArray();
         if (found.Length == 0)
         {
             throw new ArgumentException(
                 $"No module is called '{pattern}', which activation checkpointing was given. Names are such as "
                 + $"{string.Join(", ", ModuleTree.Walk(root).Select(below => below.Name).Where(name => name.Length > 0).Take(12))}; * stands for any "
-                + "part between two dots.");
+                + "characters but a dot, ** for any.");
         }
 
         foreach (var (name, module) in found)

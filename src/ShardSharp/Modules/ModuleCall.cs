@@ -53,7 +53,9 @@ internal sealed class ModuleCall
     public object? Invoke(object?[] arguments) =>
         _call.Invoke(_module, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null);
 
-    private object?[] Fitting(object?[] given)
+    /// <summary>Arguments, with nothing for those at the end that were left out and may be null.</summary>
+    /// <exception cref="ArgumentException">They do not fit.</exception>
+    public object?[] Fitting(object?[] given)
     {
         if (given.Length > Takes.Count || Enumerable.Range(given.Length, Math.Max(0, Takes.Count - given.Length)).Any(i => !MayBeNull(_parameters[i])))
             throw Misfit($"{given.Length} inputs were given");

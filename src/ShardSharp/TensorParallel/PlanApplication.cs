@@ -1,6 +1,7 @@
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Styles;
+using ShardSharp.Topology;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

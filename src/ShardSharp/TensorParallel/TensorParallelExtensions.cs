@@ -31,7 +31,7 @@ public static class TensorParallelExtensions
             [] => null,
             _ => [.. example.Select(each => each.alias().DetachFromDisposeScope())],
         };
-        var spread = new TensorParallelModule(module, plan, group, tried);
+        var spread = new TensorParallelModule(module, plan, group, tried, isGuess: example is null);
         try
         {
             spread.Activate();

@@ -10,15 +10,19 @@ namespace ShardSharp.TensorParallel;
 public sealed class TensorParallelModule : IDisposable
 {
     private readonly TensorParallelContext _context;
+    private readonly nn.Module _root;
     private PlanCheck? _check;
+    private DrawWatch? _watch;
 
     /// <param name="root">The model, whole and equal on all ranks.</param>
     /// <param name="plan">The plan.</param>
     /// <param name="group">The ranks.</param>
     /// <param name="example">What to try the plan with; null for nothing.</param>
-    internal TensorParallelModule(nn.Module root, TensorParallelPlan plan, ProcessGroup group, object?[]? example)
+    /// <param name="isGuess">Whether the example was made up.</param>
+    internal TensorParallelModule(nn.Module root, TensorParallelPlan plan, ProcessGroup group, object?[]? example, bool isGuess = true)
     {
-        _check = group.Size == 1 ? null : PlanCheck.Of(root, example);
+        _root = root;
+        _check = group.Size == 1 ? null : PlanCheck.Of(root, example, isGuess, group);
         try
         {
             _context = PlanApplication.Apply(root, plan, group);
@@ -59,13 +63,17 @@ public sealed class TensorParallelModule : IDisposable
     /// <param name="labels">[..] of int64, the same on every rank.</param>
     /// <param name="options">Which labels do not count, and what is added to the loss; the defaults if null.</param>
     /// <returns>The mean over the labels that count; NaN if none does.</returns>
-    public Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options = null) =>
-        VocabularyParallelLoss.CrossEntropy(logits, labels, _context.DividedLogits is null ? null : Group, _context.DividedLogits, options);
+    public Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options = null) => CrossEntropy(logits, labels, options, isLastBackward: null);
+
+    /// <inheritdoc cref="CrossEntropy(Tensor, Tensor, CrossEntropyOptions)"/>
+    internal Tensor CrossEntropy(Tensor logits, Tensor labels, CrossEntropyOptions? options, Func<bool>? isLastBackward) => VocabularyParallelLoss.CrossEntropy(
+        logits, labels, _context.DividedLogits is null ? null : Group, _context.DividedLogits, options, isLastBackward);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _check?.Dispose();
+        _watch?.Dispose();
         _context.Dispose();
     }
 
@@ -81,6 +89,10 @@ public sealed class TensorParallelModule : IDisposable
     {
         _context.Activate();
         _check?.Run(_context);
+
+        // What could not be tried is looked at while it trains.
+        if (_context.Group.Size > 1 && _check is not { KnowsDraws: true } && RandomDraws.CanTell(_context.Group))
+            _watch = new DrawWatch(_root, _context);
         _check?.Dispose();
         _check = null;
     }

@@ -22,7 +22,12 @@ public static class VocabularyParallelLoss
     /// <returns>The mean over the labels that count, the same on every rank; NaN if none does.</returns>
     /// <exception cref="ArgumentException">Shapes do not fit, a label is none of the vocabulary, or an option is out of range.</exception>
     public static Tensor CrossEntropy(
-        Tensor logits, Tensor labels, ProcessGroup? group, long? vocabulary = null, CrossEntropyOptions? options = null)
+        Tensor logits, Tensor labels, ProcessGroup? group, long? vocabulary = null, CrossEntropyOptions? options = null) =>
+        CrossEntropy(logits, labels, group, vocabulary, options, isLastBackward: null);
+
+    /// <inheritdoc cref="CrossEntropy(Tensor, Tensor, ProcessGroup, long?, CrossEntropyOptions)"/>
+    internal static Tensor CrossEntropy(
+        Tensor logits, Tensor labels, ProcessGroup? group, long? vocabulary, CrossEntropyOptions? options, Func<bool>? isLastBackward)
     {
         ArgumentNullException.ThrowIfNull(logits);
         ArgumentNullException.ThrowIfNull(labels);
@@ -32,7 +37,7 @@ public static class VocabularyParallelLoss
         Require(logits, labels, own, whole, options);
         using var scope = NewDisposeScope();
         var rows = logits.reshape(-1, own.Length);
-        return DividedCrossEntropy.Run(rows, labels.reshape(-1), new LossTerms(group, own, whole, options)).MoveToOuterDisposeScope();
+        return DividedCrossEntropy.Run(rows, labels.reshape(-1), new LossTerms(group, own, whole, options, isLastBackward)).MoveToOuterDisposeScope();
     }
 
     private static void Require(Tensor logits, Tensor labels, IndexRange own, long vocabulary, CrossEntropyOptions options)

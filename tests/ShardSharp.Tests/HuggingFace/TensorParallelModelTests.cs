@@ -24,15 +24,29 @@ public sealed class TensorParallelModelTests
         ("gpt2-options", 2, true), ("llama-tied", 4, false), ("qwen3", 4, false), ("bert", 2, true), ("roberta", 4, false),
     ];
 
+    public static TheoryData<string, int> Automatic { get; } =
+    [
+        .. ReferenceModels.All.Select(row => row.Data).SelectMany(
+            name => new[] { 2, 4 }.Select(ranks => new TheoryDataRow<string, int>(name, ranks))),
+    ];
+
     /// <summary>Also with key and value heads that several ranks hold, and vocabularies and widths that ranks do not divide.</summary>
     [Theory]
     [MemberData(nameof(Layouts))]
-    public void Logits_losses_and_gradients_are_those_of_transformers(string name, int ranks, bool sequenceParallel) => RankHarness.Run(ranks, group =>
+    public void Logits_losses_and_gradients_are_those_of_transformers(string name, int ranks, bool sequenceParallel) =>
+        Compare(name, ranks, model => model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel));
+
+    /// <summary>The same with plans that nobody wrote.</summary>
+    [Theory]
+    [MemberData(nameof(Automatic))]
+    public void So_are_they_with_automatic_plans(string name, int ranks) => Compare(name, ranks, model => TensorParallelPlan.Automatic(model, ranks));
+
+    private static void Compare(string name, int ranks, Func<LanguageModel, TensorParallelPlan> plan) => RankHarness.Run(ranks, group =>
     {
         using var scope = NewDisposeScope();
         using var reference = new ReferenceFile(ReferenceModels.PathOf(name));
         using var model = HuggingFaceModel.Load(ReferenceModels.PathOf(name));
-        using var spread = model.TensorParallelize(model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel), group);
+        using var spread = model.TensorParallelize(plan(model), group);
 
         var logits = model.call(reference["input_ids"]);
         MustEqual("logits", reference["logits"], logits, ParameterLayout.Whole(logits.shape), 0);

@@ -57,6 +57,46 @@ public sealed class WrongPlanTests
     public void Dropout_by_function_where_ranks_have_different_values(string where, bool sequenceParallel, string message) => MustFail(
         TinyModel.Plan(new TinyShape()).Styles, message, new TinyShape { Drops = where }, sequenceParallel: sequenceParallel);
 
+    /// <summary>Where no rank tries the whole model, the first step of the training looks.</summary>
+    [Theory]
+    [InlineData("inner", 2, false, false, "_up', where features are divided")]
+    [InlineData("inner", 1, true, false, "Module '_blocks.0' draws random numbers in its own code, behind '_blocks.0._up', where features are divided")]
+    [InlineData("result", 1, true, true, "Module '_blocks.0' draws random numbers in its own code, where sequences are divided")]
+    public void Dropout_by_function_in_models_that_are_not_tried(string where, int stages, bool delayed, bool sequenceParallel, string message)
+    {
+        var failure = Assert.ThrowsAny<Exception>(() => RankHarness.RunSessions(
+            2 * stages,
+            session =>
+            {
+                using var scope = NewDisposeScope();
+                var tokens = (arange(4 * 8, ScalarType.Int64) % TinyModel.Vocabulary).reshape(4, 8);
+                using var model = session.DistributedModel(
+                    () => new TinyModel(new TinyShape { Drops = where }),
+                    plan: _ => TinyModel.Plan(new TinyShape()).WithSequenceParallelism(sequenceParallel),
+                    example: () => [tokens]);
+                using (model.Forward(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels)))
+                    model.Train();
+                using var loss = model.Step(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels));
+            },
+            new ParallelConfiguration
+            {
+                TensorParallelDegree = 2, PipelineParallelDegree = stages, DelayedParameterInitialization = delayed, PrescaledBatch = true,
+            }));
+        Assert.Contains(message, failure.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_example_that_does_not_fit_the_model()
+    {
+        var failures = RankHarness.Capture(2, group =>
+        {
+            using var model = new TinyModel(new TinyShape());
+            using var spread = model.TensorParallelize(TinyModel.Plan(new TinyShape()), group, [ones(2, 4), ones(2, 4)]);
+        });
+        Assert.All(failures, failure => Assert.Contains(
+            "TinyModel is called with 1 arguments (Tensor input); 2 inputs were given", failure.Failure.Message, StringComparison.Ordinal));
+    }
+
     /// <summary>Ranks of a session draw the same where they have the same values.</summary>
     [Fact]
     public void Dropout_by_function_of_what_ranks_have_alike_agrees()

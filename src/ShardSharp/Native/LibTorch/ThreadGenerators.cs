@@ -50,6 +50,21 @@ internal static unsafe partial class ThreadGenerators
     /// <param name="seed">Its seed.</param>
     public static IDisposable? TryUse(ulong seed) => Installed.Value ? new Use(seed) : null;
 
+    /// <summary>Whether this thread has one of its own.</summary>
+    public static bool IsInUse
+    {
+        get
+        {
+            if (Installed is not { IsValueCreated: true, Value: true })
+                return false;
+            var thread = ThisThread();
+            var entry = Table;
+            while (entry->Thread is not 0 && entry->Thread != thread)
+                entry++;
+            return entry->Thread == thread;
+        }
+    }
+
     private static bool TryInstall()
     {
         TorchLibrary.Load();

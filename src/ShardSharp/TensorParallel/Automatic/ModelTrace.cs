@@ -26,6 +26,7 @@ internal sealed class ModelTrace : IDisposable
     /// <exception cref="Exception">Whatever the model throws.</exception>
     public static ModelTrace Record(nn.Module root, object?[] example)
     {
+        var call = new ModuleCall(root);
         var trace = new ModelTrace();
         var hooks = new List<ModuleHooks>();
         try
@@ -37,7 +38,7 @@ internal sealed class ModelTrace : IDisposable
                     hooks.Add(new ModuleHooks(module, given => trace.Enter(name, module, given), trace.Leave, outermost: true));
             }
 
-            ModuleCall.Evaluate(root, () => ModuleCall.Run(root, example));
+            Evaluation.Run(root, () => call.Invoke(call.Fitting(example)));
             return trace;
         }
         catch

@@ -62,10 +62,19 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
         }
     }
 
-    private bool Divides(TracedCall parent, IReadOnlyList<TracedCall> columns, TracedCall row)
+    private bool Divides(TracedCall parent, List<TracedCall> columns, TracedCall row)
     {
         var inputs = ((Linear)row.Module).in_features;
+        if (OwnParameters(parent, columns, row) is { } owner)
+        {
+            foreach (var column in columns)
+                Reasons[column.Name] = $"'{owner}' has parameters of its own, which it may compute with what would be divided";
+            return false;
+        }
+
         string? reason = null;
+        TracedCall[] between = [.. trace.Calls.SkipWhile(call => call != columns[0]).TakeWhile(call => call != row)
+            .Where(call => call.DependsOnWhole && !columns.Contains(call))];
         foreach (var sections in Divisions(columns, inputs))
         {
             if (sections.SelectMany(each => each).Append(inputs).Any(length => length % degree != 0))
@@ -75,9 +84,16 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
             }
 
             var layers = columns.Zip(sections).Select(pair => ((Linear)pair.First.Module, pair.Second)).ToArray();
-            reason = new PairTrial(parent, layers, row, degree).Run();
+            var trial = new PairTrial(parent, layers, row, between, degree);
+            reason = trial.Run();
             if (reason is not null)
                 continue;
+            foreach (var name in trial.CalledWithPart)
+            {
+                Styles[name] = TensorParallelStyle.SharedParameters();
+                Reasons.Remove(name);
+            }
+
             foreach (var (column, own) in columns.Zip(sections))
             {
                 Styles[column.Name] = own.Count == 1
@@ -100,8 +116,23 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
         return false;
     }
 
+    /// <summary>A module around the layers, up to where they are looked for, that has parameters which no call tells of; null for none.</summary>
+    private static string? OwnParameters(TracedCall parent, List<TracedCall> columns, TracedCall row)
+    {
+        foreach (var layer in columns.Append(row))
+        {
+            for (var around = layer.Parent; around is not null; around = around == parent ? null : around.Parent)
+            {
+                if (around.Module.named_parameters(recurse: false).Any())
+                    return around.Name;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>In which sections the outputs may be divided: several layers each as one; of one layer also several things side by side.</summary>
-    private static IEnumerable<IReadOnlyList<IReadOnlyList<long>>> Divisions(IReadOnlyList<TracedCall> columns, long inputs)
+    private static IEnumerable<IReadOnlyList<IReadOnlyList<long>>> Divisions(List<TracedCall> columns, long inputs)
     {
         var outputs = ((Linear)columns[0].Module).out_features;
         if (columns.Count > 1)

@@ -13,10 +13,17 @@ namespace ShardSharp.TensorParallel.Automatic;
 /// <param name="parent">A call that all layers were called in.</param>
 /// <param name="columns">Layers whose outputs are divided, and in which sections.</param>
 /// <param name="row">The call of the layer whose inputs are divided.</param>
+/// <param name="between">Calls between those that the ranks would differ in, of modules whose gradients or dropout depend on whether they do.</param>
 /// <param name="degree">Number of ranks.</param>
-internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, IReadOnlyList<long> Sections)> columns, TracedCall row, int degree)
+internal sealed class PairTrial(
+    TracedCall parent, IReadOnlyList<(Linear Layer, IReadOnlyList<long> Sections)> columns, TracedCall row, IReadOnlyList<TracedCall> between, int degree)
 {
     private const double Tolerance = 1e-4, HalfTolerance = 3e-2;
+
+    private readonly HashSet<string> _whole = [];
+
+    /// <summary>Names of the modules between that are called with a part.</summary>
+    public HashSet<string> CalledWithPart { get; } = [];
 
     /// <summary>Why they cannot be divided; null if they can.</summary>
     public string? Run()
@@ -28,7 +35,7 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
         try
         {
             string? reason = null;
-            ModuleCall.Evaluate(parent.Module, () => reason = Compare(layer, bias));
+            Evaluation.Run(parent.Module, () => reason = Compare(layer, bias));
             return reason;
         }
         finally
@@ -55,7 +62,9 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
                 partial!.Dispose();
             }
 
-            return ModuleCall.Distance(expected, sum) <= Bound(expected)
+            if (CalledWithPart.FirstOrDefault(_whole.Contains) is { } both)
+                return $"'{both}' is called with all features and with a part of them";
+            return Evaluation.Distance(expected, sum) <= Bound(expected)
                 ? null
                 : "what the ranks would compute does not add up: the code between does not treat them alike, such as a view that assumes all heads "
                     + "([.., heads, -1] instead of [.., -1, headSize])";
@@ -117,19 +126,32 @@ internal sealed class PairTrial(TracedCall parent, IReadOnlyList<(Linear Layer, 
                 partial = ((Tensor)returned!).clone().DetachFromDisposeScope();
                 return expected.clone();
             });
+        var next = 0;
+        ModuleHooks[] looks = [.. between.DistinctBy(call => (object)call.Module, ReferenceEqualityComparer.Instance)
+            .Select(call => new ModuleHooks(call.Module, given => Look(between[next++], given), returned => returned, outermost: true))];
         object? result;
         try
         {
-            result = ModuleCall.Run(parent.Module, Copies(parent.Arguments));
+            result = new ModuleCall(parent.Module).Invoke(Copies(parent.Arguments));
         }
         catch (Exception failure) when (failure is ExternalException or ArgumentException or InvalidOperationException)
         {
             return ($"its code does not run on a part: {failure.Message.Split('\n')[0]}", null);
         }
+        finally
+        {
+            Array.ForEach(looks, look => look.Dispose());
+        }
 
         var same = TensorParts.Of(parent.Result, out _).Zip(TensorParts.Of(result, out _))
-            .All(pair => ModuleCall.Distance(pair.First, pair.Second) <= Bound(pair.First));
+            .All(pair => Evaluation.Distance(pair.First, pair.Second) <= Bound(pair.First));
         return same && partial is not null ? (null, partial) : ($"'{parent.Name}' uses what it computes also in other ways than through '{row.Name}'", null);
+    }
+
+    private object?[] Look(TracedCall call, object?[] given)
+    {
+        (TracedCall.HaveSameShapes(call.Arguments, given) ? _whole : CalledWithPart).Add(call.Name);
+        return given;
     }
 
     private static object?[] Copies(object?[] arguments)

@@ -18,22 +18,32 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
     private const double Tolerance = 3e-4, HalfTolerance = 0.1;
 
     /// <summary>Notes what a model computes; null where it cannot be called with an example that was made up.</summary>
-    public static PlanCheck? Of(nn.Module root, object?[]? example)
+    /// <param name="root">The model, whole.</param>
+    /// <param name="example">What to call it with; null for no check. Owned from now on.</param>
+    /// <param name="isGuess">Whether the example was made up, so that the model may rightly refuse it.</param>
+    /// <param name="group">The ranks.</param>
+    public static PlanCheck? Of(nn.Module root, object?[]? example, bool isGuess, ProcessGroup group)
     {
         if (example is null)
             return null;
         try
         {
-            return new PlanCheck(root, example, ModelTrace.Record(root, example), RandomDraws.Record(root, example));
+            return new PlanCheck(root, example, ModelTrace.Record(root, example), RandomDraws.Record(root, example, group));
         }
         catch (Exception)
         {
-            // The example was a guess, and the program's own first step will tell what is wrong with the model, if anything is.
             foreach (var tensor in example.OfType<Tensor>())
                 tensor.Dispose();
+
+            // After a guess the program's own first step will tell what is wrong with the model, if anything is.
+            if (!isGuess)
+                throw;
             return null;
         }
     }
+
+    /// <summary>Whether it is known where the model draws random numbers.</summary>
+    public bool KnowsDraws => draws is not null;
 
     /// <summary>Runs the model as it is now on all ranks.</summary>
     /// <exception cref="TensorParallelException">It computes something else.</exception>
@@ -48,6 +58,8 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
         foreach (var (one, other) in calls.Skip(1).Append(calls[0]))
         {
             var style = context.Styles.GetValueOrDefault(one.Name);
+            if (one.Name == other.Name)
+                RequireSummedGradients(one, other, style, context);
             var isWhole = style is RowParallel { IsInner: false } or VocabularyEmbedding or Styles.Replicated || ReferenceEquals(one, before.Root);
             if (one.Name != other.Name || !isWhole)
                 continue;
@@ -59,9 +71,19 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
     public void Dispose()
     {
         before.Dispose();
-        draws?.Dispose();
         foreach (var tensor in example.OfType<Tensor>())
             tensor.Dispose();
+    }
+
+    /// <summary>What a whole module computes with a part may be right, while each rank has only a part of its gradient, or all drop the same.</summary>
+    private static void RequireSummedGradients(TracedCall one, TracedCall other, TensorParallelStyle? style, TensorParallelContext context)
+    {
+        var isAlone = style is null or Styles.Replicated || (style is SharedParameters { Always: false } && !context.SequenceParallel);
+        if (!isAlone || !one.DependsOnWhole || TracedCall.HaveSameShapes(one.Arguments, other.Arguments))
+            return;
+        throw new TensorParallelException(
+            $"Module '{one.Name}', a {one.Module.GetType().Name}, is called with what is divided over {context.Group.Size} ranks, and is whole: its gradient would be a "
+            + "part on each rank, and dropout the same on all. Give it the style SharedParameters, or SequenceParallel where it is sequences that are divided.");
     }
 
     private ModelTrace Recorded(TensorParallelContext context)
@@ -82,7 +104,7 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
         if (!expected.is_floating_point())
             return;
         var part = PartOf(expected, actual, context);
-        var distance = ModuleCall.Distance(part, actual);
+        var distance = Evaluation.Distance(part, actual);
         Span<double> worst = [double.IsNaN(distance) ? double.MaxValue : Math.Min(distance, double.MaxValue)];
         context.Group.AllReduce(worst, ReduceOperation.Max);
         if (worst[0] <= Bound)

@@ -1,3 +1,5 @@
+using ShardSharp.Modules;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.TensorParallel.Automatic;
@@ -21,4 +23,23 @@ internal sealed record TracedCall(string Name, nn.Module Module, TracedCall? Par
 
     /// <summary>Whether it was made in a call, or in one made in that.</summary>
     public bool IsWithin(TracedCall other) => Parent is not null && (Parent == other || Parent.IsWithin(other));
+
+    /// <summary>
+    /// Whether it makes a difference to more than its values that a module is called with a part of what it is called with on one rank: it has parameters of
+    /// its own, whose gradients are then a part, or it drops elements.
+    /// </summary>
+    public bool DependsOnWhole => Module.named_parameters(recurse: false).Any() || Module is Dropout { p: > 0 };
+
+    /// <summary>Whether arguments have tensors of the same shapes.</summary>
+    public static bool HaveSameShapes(object?[] some, object?[] others) => some.SelectMany(each => TensorParts.Of(each, out _)).Select(tensor => tensor.shape)
+        .SequenceEqual(others.SelectMany(each => TensorParts.Of(each, out _)).Select(tensor => tensor.shape), ShapeComparer.Instance);
+
+    private sealed class ShapeComparer : IEqualityComparer<long[]>
+    {
+        public static ShapeComparer Instance { get; } = new();
+
+        public bool Equals(long[]? one, long[]? other) => one!.SequenceEqual(other!);
+
+        public int GetHashCode(long[] shape) => shape.Length;
+    }
 }

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,7 +34,9 @@ internal sealed class DividedCrossEntropy : autograd.SingleTensorFunction<Divide
     {
         var (logits, labels, terms) = ((Tensor)vars[0], (Tensor)vars[1], (LossTerms)vars[2]);
         var (loss, logarithm) = Compute(logits, labels, terms);
-        ctx.save_for_backward([logits, labels, logarithm]);
+
+        // Without their place in the graph, through which they would be kept as long as that.
+        ctx.save_for_backward([logits.detach(), labels, logarithm]);
         ctx.save_data(Terms, terms);
         return loss;
     }
@@ -43,7 +46,12 @@ internal sealed class DividedCrossEntropy : autograd.SingleTensorFunction<Divide
         using var unrecorded = no_grad();
         using var scope = NewDisposeScope();
         var saved = ctx.get_saved_variables();
-        var gradient = Gradient(saved[0], saved[1], saved[2], grad_output, (LossTerms)ctx.get_data(Terms));
+        var terms = (LossTerms)ctx.get_data(Terms);
+        var gradient = Gradient(saved[0], saved[1], saved[2], grad_output, terms);
+
+        // TorchSharp's functions keep what they have saved as long as the loss is there.
+        if (terms.IsLastBackward?.Invoke() is true)
+            TensorData.Set(saved[0], zeros(0, saved[0].dtype, saved[0].device));
         return [gradient.MoveToOuterDisposeScope(), null!, null!];
     }
 
@@ -98,12 +106,17 @@ internal sealed class DividedCrossEntropy : autograd.SingleTensorFunction<Divide
         foreach (var (start, length) in Chunks(logits))
         {
             using var chunk = NewDisposeScope();
-            var values = logits.detach().narrow(0, start, length).to_type(ScalarType.Float32);
-            var part = values.sub(logarithm.narrow(0, start, length).unsqueeze(1)).exp_().mul_(scale.narrow(0, start, length).unsqueeze(1));
+            var values = logits.detach().narrow(0, start, length);
+            var result = gradient.narrow(0, start, length);
+
+            // Where float32 is computed in anyway, in the result itself.
+            var part = logits.dtype == ScalarType.Float32 ? result.copy_(values) : values.to_type(ScalarType.Float32);
+            part.sub_(logarithm.narrow(0, start, length).unsqueeze(1)).exp_().mul_(scale.narrow(0, start, length).unsqueeze(1));
             if (smoothing > 0)
                 part.sub_(spread.narrow(0, start, length));
             part.scatter_add_(1, columns.narrow(0, start, length), atLabel.narrow(0, start, length));
-            gradient.narrow(0, start, length).copy_(part);
+            if (logits.dtype != ScalarType.Float32)
+                result.copy_(part);
         }
 
         return gradient;

@@ -8,4 +8,5 @@ namespace ShardSharp.TensorParallel.Losses;
 /// <param name="Own">The tokens of this rank.</param>
 /// <param name="Vocabulary">How many tokens there are.</param>
 /// <param name="Options">The rest.</param>
-internal sealed record LossTerms(ProcessGroup? Group, IndexRange Own, long Vocabulary, CrossEntropyOptions Options);
+/// <param name="IsLastBackward">Asked in backward whether there will be no other through the same graph; null for never.</param>
+internal sealed record LossTerms(ProcessGroup? Group, IndexRange Own, long Vocabulary, CrossEntropyOptions Options, Func<bool>? IsLastBackward = null);

@@ -4,7 +4,7 @@ public sealed partial record ParallelConfiguration
 {
     /// <summary>
     /// Which modules compute their activations again in backward instead of keeping them: their names in the model, separated by commas, with
-    /// <c>*</c> for any part between two dots; <c>layers</c> for the members of lists, such as the blocks of a transformer; null for none.
+    /// <c>*</c> for any characters but a dot, <c>**</c> for any; <c>layers</c> for the members of lists, such as the blocks of a transformer; null for none.
     /// The program can choose more by <c>model.SetActivationCheckpointing</c>.
     /// </summary>
     /// <value>Default <c>null</c>.</value>
@@ -19,7 +19,7 @@ public sealed partial record ParallelConfiguration
 
     /// <summary>
     /// With <c>activation_checkpointing_strategy</c> = <c>selective</c> the linear layers whose results are kept: their names in the model, separated
-    /// by commas, with <c>*</c> for any part between two dots; null for all of them.
+    /// by commas, with <c>*</c> for any characters but a dot, <c>**</c> for any; null for all of them.
     /// </summary>
     /// <value>Default <c>null</c>.</value>
     public string? ActivationCheckpointingKept { get; init; }

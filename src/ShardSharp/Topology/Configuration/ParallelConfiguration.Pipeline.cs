@@ -71,7 +71,7 @@ public sealed partial record ParallelConfiguration
     /// Which stage the modules are on whose names fit patterns; the first that fits a part or a module around it counts, and goes before what
     /// the program says. For <c>auto_partition</c> = false.
     /// </summary>
-    /// <value><c>*</c> stands for anything. Default <c>null</c>.</value>
+    /// <value><c>*</c> stands for any characters but a dot, <c>**</c> for any. Default <c>null</c>.</value>
     public string? PartitionPatterns { get; init; }
 
     /// <summary>

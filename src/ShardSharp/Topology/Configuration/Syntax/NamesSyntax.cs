@@ -3,7 +3,7 @@ namespace ShardSharp.Topology;
 /// <summary>Names of modules separated by commas, or null.</summary>
 internal sealed class NamesSyntax : ValueSyntax<string?>
 {
-    public override string Description => "names of modules separated by commas, in which * stands for any part between two dots, or null";
+    public override string Description => "names of modules separated by commas, in which * stands for any characters but a dot and ** for any, or null";
 
     public override bool TryRead(RawValue raw, out string? value)
     {

@@ -1,22 +1,13 @@
-using System.Reflection;
 using ShardSharp.Modules;
 using static TorchSharp.torch;
 
 namespace ShardSharp.TensorParallel.Automatic;
 
-/// <summary>Calls of modules of any signature.</summary>
-internal static class ModuleCall
+/// <summary>Computing with a model without training it, and comparing what it computed.</summary>
+internal static class Evaluation
 {
-    /// <summary>Calls a module, with its hooks.</summary>
-    public static object? Run(nn.Module module, object?[] arguments)
-    {
-        var call = module.GetType().GetMethods().FirstOrDefault(method => method.Name == "call" && method.GetParameters().Length == arguments.Length)
-            ?? throw new TensorParallelException($"A {module.GetType().Name} is not called with {arguments.Length} arguments; the example has as many.");
-        return call.Invoke(module, BindingFlags.DoNotWrapExceptions, binder: null, arguments, culture: null);
-    }
-
     /// <summary>Does something with a model in evaluation or training mode, without recording a graph, and lets go of the tensors it makes.</summary>
-    public static void Evaluate(nn.Module root, Action action, bool training = false)
+    public static void Run(nn.Module root, Action action, bool training = false)
     {
         var modes = ModuleTree.Walk(root).Select(below => (below.Module, below.Module.training)).ToArray();
         using var scope = NewDisposeScope();
