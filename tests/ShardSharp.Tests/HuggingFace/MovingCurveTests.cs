@@ -44,6 +44,6 @@ public sealed class MovingCurveTests
 
     /// <summary>Patterns for two stages that meet behind the attention of the second of four layers.</summary>
     internal static string InABlock(string model) => model == "gpt2"
-        ? "*h.1._halves.1=1, *h.2.*=1, *h.3.*=1, *ln_f=1, lm_head=1"
-        : "*layers.1._halves.1=1, *layers.2.*=1, *layers.3.*=1, *.norm=1, lm_head=1";
+        ? "**h.1._halves.1=1, **h.2.*=1, **h.3.*=1, **ln_f=1, lm_head=1"
+        : "**layers.1._halves.1=1, **layers.2.*=1, **layers.3.*=1, *.norm=1, lm_head=1";
 }

@@ -37,6 +37,9 @@ internal sealed class PartitionPatterns
     public void RequireUsed(IReadOnlyList<string> names)
     {
         if (_patterns.Select(each => each.Pattern).FirstOrDefault(pattern => !names.Any(pattern.FitsWithin)) is { } idle)
-            throw new ArgumentException($"The pattern '{idle.Text}' of partition_patterns fits no part of the model: {string.Join(", ", names)}.");
+        {
+            throw new ArgumentException(
+                $"The pattern '{idle.Text}' of partition_patterns fits no part of the model ('*' stands for no dot, '**' does): {string.Join(", ", names)}.");
+        }
     }
 }

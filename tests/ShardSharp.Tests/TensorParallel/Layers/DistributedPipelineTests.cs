@@ -79,7 +79,7 @@ public sealed class DistributedPipelineTests
             {
                 AutoPartition = false,
                 DefaultPartition = 0,
-                PartitionPatterns = "*seq_layers.0._parts.1=1, *seq_layers.1*=1, *layernorm=1, *head=1",
+                PartitionPatterns = "**seq_layers.0._parts.1=1, **seq_layers.1**=1, **layernorm=1, **head=1",
             },
             Model));
 
