@@ -31,7 +31,7 @@ internal sealed class CheckpointForward : IDisposable
             _random = StateOf(region, inputs);
 
         // Whoever gave them may dispose them while the region computes, as a Sequential does with what its members return.
-        _inputs = [.. inputs.Select(TensorData.Another)];
+        _inputs = [.. inputs.Select(TensorReference.Of)];
         _versions = [.. inputs.Select(TensorVersion.Of)];
         if (region.Modules.Any(module => module.training))
             _buffers = new BufferState(region.Modules);

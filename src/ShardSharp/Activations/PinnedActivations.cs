@@ -38,7 +38,7 @@ internal sealed unsafe class PinnedActivations : IDisposable
     public PinnedTensor Store(Tensor tensor)
     {
         var bytes = tensor.numel() * tensor.element_size();
-        var stored = new PinnedTensor(tensor, _memory.Rent(bytes), bytes, _device.Index) { OnDevice = TensorData.Another(tensor) };
+        var stored = new PinnedTensor(tensor, _memory.Rent(bytes), bytes, _device.Index) { OnDevice = TensorReference.Of(tensor) };
         AfterWhatIsQueued();
         Copy(stored, (byte*)stored.Block, (byte*)TensorMemory.DataPointer(tensor));
         return stored;

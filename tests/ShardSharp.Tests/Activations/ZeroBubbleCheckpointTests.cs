@@ -79,7 +79,9 @@ public sealed class ZeroBubbleCheckpointTests
         var divided = Train(
             Pipeline with
             {
-                Pipeline = PipelineScheduleKind.ZeroBubbleH1, ActivationCheckpointing = "layers", ActivationMemoryBudgetMegabytes = 0.4,
+                Pipeline = PipelineScheduleKind.ZeroBubbleH1,
+                ActivationCheckpointing = "layers",
+                ActivationMemoryBudgetMegabytes = 0.4,
             },
             dropout: 0, samples: Samples, steps: 4, ended: model => plan = model.ActivationPlan);
         Assert.All(plain, entry => Assert.Equal(entry.Value, divided[entry.Key]));
@@ -98,7 +100,9 @@ public sealed class ZeroBubbleCheckpointTests
 
     private static ParallelConfiguration Checkpointed(string strategy) => Pipeline with
     {
-        Pipeline = PipelineScheduleKind.ZeroBubbleH1, ActivationCheckpointing = "layers", ActivationCheckpointingStrategy = strategy,
+        Pipeline = PipelineScheduleKind.ZeroBubbleH1,
+        ActivationCheckpointing = "layers",
+        ActivationCheckpointingStrategy = strategy,
     };
 
     private static ConcurrentDictionary<string, float[]> Train(
