@@ -10,7 +10,6 @@ namespace ShardSharp;
 public abstract partial class DistributedModel
 {
     private readonly ProcessGroup _tensorRanks;
-    private bool _isLastBackward;
 
     /// <summary>How the model is spread over tensor-parallel ranks; null where it is not.</summary>
     public TensorParallelModule? TensorParallelism { get; }
@@ -42,22 +41,6 @@ public abstract partial class DistributedModel
         var start = _engine.Owned.First(owned => ReferenceEquals(owned.Parameter, parameter)).Start;
         var flat = gradient.reshape(-1);
         return layout.RunsOf(start, flat.shape[0]).Select(run => (flat.narrow(0, run.Start - start, run.Count), pipeline * run.Copies));
-    }
-
-    /// <summary>Whether backward goes through the graph of a step now, which it does once.</summary>
-    private bool IsLastBackward() => _isLastBackward;
-
-    private void RunLastBackward(Tensor loss)
-    {
-        _isLastBackward = true;
-        try
-        {
-            loss.backward();
-        }
-        finally
-        {
-            _isLastBackward = false;
-        }
     }
 
     /// <summary>Whether the ranks of a tensor-parallel group see different samples.</summary>
