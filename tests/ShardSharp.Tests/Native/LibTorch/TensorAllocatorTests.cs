@@ -41,14 +41,16 @@ public sealed unsafe class TensorAllocatorTests
         using var scope = NewDisposeScope();
         Tensor[] tensors = [.. Enumerable.Range(0, 200).Select(_ => Block())];
         Tensor[] freed = [.. tensors.Where((_, i) => i % 2 == 1)];
-        HashSet<nint> holes = [.. freed.Select(TensorMemory.DataPointer)];
+        nint[] holes = [.. freed.Select(TensorMemory.DataPointer)];
         foreach (var tensor in freed)
             tensor.Dispose();
 
-        var reused = freed.Count(_ => holes.Contains(TensorMemory.DataPointer(Block())));
+        // Not at the same place, because holes merge with those of the tensors' small parts beside them.
+        const nint Near = 4096;
+        var reused = freed.Select(_ => TensorMemory.DataPointer(Block())).Count(place => holes.Any(hole => nint.Abs(place - hole) < Near));
 
-        // Not all, because holes merge with those of the tensors' small parts beside them; libtorch's own allocator uses none again.
-        Assert.True(reused > holes.Count / 10, $"{reused} of {holes.Count} holes were used again.");
+        // libtorch's own allocator uses none again.
+        Assert.True(reused > holes.Length / 2, $"{reused} of {holes.Length} holes were used again.");
 
         // Below the size that glibc maps on its own (128 KiB), so that it comes from the heap.
         static Tensor Block() => empty(100 * 1024, ScalarType.Byte);
@@ -62,7 +64,8 @@ public sealed unsafe class TensorAllocatorTests
         TensorAllocator.Install();
         using var scope = NewDisposeScope();
 
-        // Large enough that no other hole comes close to it.
+        // Whatever other tests have left of holes as large as that is filled first; nothing is written to these, so they take no memory.
+        Tensor[] elsewhere = [.. Enumerable.Range(0, 100).Select(_ => empty(5 * Megabyte, ScalarType.Byte))];
         var large = empty(parts * 5 * Megabyte, ScalarType.Byte);
         using var behind = empty(Megabyte, ScalarType.Byte);
         var (start, end) = (TensorMemory.DataPointer(large), TensorMemory.DataPointer(large) + (nint)(parts * 5 * Megabyte));
@@ -70,6 +73,7 @@ public sealed unsafe class TensorAllocatorTests
         var inside = Enumerable.Range(0, parts).Select(_ => empty(5 * Megabyte, ScalarType.Byte)).Count(small =>
             TensorMemory.DataPointer(small) >= start && TensorMemory.DataPointer(small) < end);
         Assert.Equal(parts, inside);
+        GC.KeepAlive(elsewhere);
     }
 
     [Theory]
