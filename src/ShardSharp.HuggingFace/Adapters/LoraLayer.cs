@@ -90,8 +90,10 @@ internal sealed class LoraLayer
     public void Remove()
     {
         _hook.remove();
-        foreach (var name in (string[])[LinearAdapter.DownName, LinearAdapter.UpName, .. _dropout is null ? [] : (string[])[LinearAdapter.DropoutName]])
-            _target.register_module(name, null!);
+        _target.register_module(LinearAdapter.DownName, null!);
+        _target.register_module(LinearAdapter.UpName, null!);
+        if (_dropout is not null)
+            _target.register_module(LinearAdapter.DropoutName, null!);
         Down.Dispose();
         Up.Dispose();
         _dropout?.Dispose();

@@ -152,7 +152,7 @@ internal sealed class ActivationOffloading : IDisposable
 
     private int? DeviceOf(Tensor tensor) => _devices.IndexOf(tensor, tensor.device_type);
 
-    private static bool IsLarge(Tensor tensor) => tensor.numel() * tensor.element_size() >= AllocatorCode.SmallestBlock;
+    private static bool IsLarge(Tensor tensor) => TensorBytes.Of(tensor) >= AllocatorCode.SmallestBlock;
 
     private bool Lies(Tensor tensor) => tensor.device_type == TorchSharp.DeviceType.CPU && tensor.numel() > 0
         && _file.Holds(TensorMemory.DataPointer(tensor));

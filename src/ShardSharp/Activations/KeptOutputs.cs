@@ -116,7 +116,7 @@ internal sealed class KeptOutputs(KeptProducts products) : IDisposable
         /// <summary>Whether it is a sum over ranks of the one before.</summary>
         public bool IsSum { get; init; }
 
-        public long Bytes => _value is null ? 0 : _value.numel() * _value.element_size();
+        public long Bytes => _value is null ? 0 : TensorBytes.Of(_value);
 
         public bool IsUnchanged => _value is null || TensorVersion.Of(_value) == _version;
 

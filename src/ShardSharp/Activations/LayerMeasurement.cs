@@ -114,7 +114,7 @@ internal sealed class LayerMeasurement : IDisposable
                 tensor.MoveToOuterDisposeScope();
             _scope.Dispose();
             var kept = TensorAllocator.BytesInUse - _before;
-            var bytes = tensors.Sum(tensor => tensor.numel() * tensor.element_size());
+            var bytes = tensors.Sum(TensorBytes.Of);
             return new LayerCost(name, Math.Max(kept, bytes), bytes, time) { LastProduct = _lastProduct };
         }
     }

@@ -37,7 +37,7 @@ internal sealed unsafe class PinnedActivations : IDisposable
     /// <exception cref="InsufficientMemoryException">There is no pinned memory; nothing has happened then.</exception>
     public PinnedTensor Store(Tensor tensor)
     {
-        var bytes = tensor.numel() * tensor.element_size();
+        var bytes = TensorBytes.Of(tensor);
         var stored = new PinnedTensor(tensor, _memory.Rent(bytes), bytes, _device.Index) { OnDevice = TensorReference.Of(tensor) };
         AfterWhatIsQueued();
         Copy(stored, (byte*)stored.Block, (byte*)TensorMemory.DataPointer(tensor));

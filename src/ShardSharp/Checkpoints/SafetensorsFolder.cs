@@ -1,3 +1,4 @@
+using ShardSharp.Native;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Checkpoints;
@@ -88,7 +89,7 @@ public sealed class SafetensorsFolder : IDisposable
                 files.Add(tensor, file);
         }
 
-        SafetensorsIndex.Write(System.IO.Path.Combine(folder, name + IndexSuffix), files, parts.SelectMany(part => part).Sum(pair => BytesOf(pair.Value)));
+        SafetensorsIndex.Write(System.IO.Path.Combine(folder, name + IndexSuffix), files, parts.SelectMany(part => part).Sum(pair => TensorBytes.Of(pair.Value)));
     }
 
     /// <inheritdoc/>
@@ -114,7 +115,7 @@ public sealed class SafetensorsFolder : IDisposable
         long bytes = 0;
         foreach (var tensor in tensors)
         {
-            var more = BytesOf(tensor.Value);
+            var more = TensorBytes.Of(tensor.Value);
             if (bytes > 0 && bytes + more > largest)
             {
                 parts.Add([]);
@@ -127,6 +128,4 @@ public sealed class SafetensorsFolder : IDisposable
 
         return parts;
     }
-
-    private static long BytesOf(Tensor tensor) => tensor.numel() * tensor.element_size();
 }

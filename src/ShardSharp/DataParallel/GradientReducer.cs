@@ -1,6 +1,7 @@
 using System.Runtime.ExceptionServices;
 using ShardSharp.Activations;
 using ShardSharp.Communication;
+using ShardSharp.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using ShardSharp.Communication;
+using ShardSharp.Native;
 using ShardSharp.Precision;
 using TorchSharp;
 using static TorchSharp.torch;

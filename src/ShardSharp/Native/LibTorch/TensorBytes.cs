@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace ShardSharp.DataParallel;
+namespace ShardSharp.Native;
 
 /// <summary>Sizes of tensors in bytes.</summary>
 internal static class TensorBytes
