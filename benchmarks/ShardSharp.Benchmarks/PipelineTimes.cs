@@ -10,7 +10,7 @@ namespace ShardSharp.Benchmarks;
 /// <param name="Stages">What its stages took on average over the microbatches, in seconds, by stage.</param>
 internal sealed record PipelineTimes(double Bubble, long Activations, IReadOnlyDictionary<int, StageCost> Stages)
 {
-    /// <summary>Of the latest step; a whole backward counts as one of the inputs.</summary>
+    /// <summary>Of the latest step. A backward that it runs only whole counts as one of the inputs.</summary>
     public static PipelineTimes Of(PipelinedModel pipeline) => new(
         pipeline.Waited / (pipeline.Waited + pipeline.Worked), pipeline.Activations.Max(), CostsOf(pipeline.Timeline));
 
@@ -19,12 +19,15 @@ internal sealed record PipelineTimes(double Bubble, long Activations, IReadOnlyD
         var times = timeline.ToLookup(timed => (timed.Action.Stage, timed.Action.Kind), timed => timed.End - timed.Start);
         return timeline.Select(timed => timed.Action.Stage).Distinct().ToDictionary(
             stage => stage,
-            stage => new StageCost(
-                Mean(stage, PipelineActionKind.Forward),
-                Mean(stage, PipelineActionKind.Backward) + Mean(stage, PipelineActionKind.InputBackward),
-                Mean(stage, PipelineActionKind.WeightBackward)));
+            stage => Mean(stage, PipelineActionKind.InputBackward) is { } inputs
+                ? new StageCost(Mean(stage, PipelineActionKind.Forward)!.Value, inputs, Mean(stage, PipelineActionKind.WeightBackward)!.Value)
+                {
+                    WholeBackward = Mean(stage, PipelineActionKind.Backward),
+                }
+                : new StageCost(Mean(stage, PipelineActionKind.Forward)!.Value, Mean(stage, PipelineActionKind.Backward)!.Value, 0));
 
-        double Mean(int stage, PipelineActionKind kind) => times[(stage, kind)].DefaultIfEmpty().Average();
+        double? Mean(int stage, PipelineActionKind kind) =>
+            times.Contains((stage, kind)) ? times[(stage, kind)].Average() : null;
     }
 
     /// <summary>Beside the bubbles that were measured, those of the schedule with equal stages, and with stages that take what these took.</summary>
@@ -50,6 +53,7 @@ internal sealed record PipelineTimes(double Bubble, long Activations, IReadOnlyD
                 Round(Median.Of(steps.Select(costs => costs[stage].Forward))),
                 Round(Median.Of(steps.Select(costs => costs[stage].InputBackward))),
                 Round(Median.Of(steps.Select(costs => costs[stage].WeightBackward))),
+                Round(Median.Of(steps.Select(costs => costs[stage].TimeOf(PipelineActionKind.Backward)))),
             })],
             [.. ranks.Select(rank => Mebibytes(rank.Max(times => times.Activations)))],
             [.. kept.PeakActivations.Select(Mebibytes)]);
@@ -70,7 +74,7 @@ internal sealed record PipelineTimes(double Bubble, long Activations, IReadOnlyD
 /// <param name="SimulatedBubble">The same as the schedule predicts it from what the stages took in the same steps.</param>
 /// <param name="EqualStagesBubble">What theory says for equal stages: (p - 1) / (m + p - 1).</param>
 /// <param name="SimulatedS">The time from the first action to the last, as the schedule predicts it, in seconds.</param>
-/// <param name="StageS">For each stage the time of a forward, of a backward (or of that of the inputs) and of the backward of the weights.</param>
+/// <param name="StageS">For each stage the time of a forward, of its backward of the inputs, that of the weights and the whole one.</param>
 /// <param name="ActivationsMib">For each rank what activations took at the most, in MiB, looked at after each action.</param>
 /// <param name="PredictedActivationsMib">
 /// What the schedule predicts from what the parts kept of a microbatch when they were measured. The gradients that a divided backward keeps for

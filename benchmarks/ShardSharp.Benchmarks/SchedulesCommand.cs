@@ -12,12 +12,12 @@ namespace ShardSharp.Benchmarks;
 /// </summary>
 internal static class SchedulesCommand
 {
-    /// <summary>Microbatches that are measured, after one that shows how backwards are divided.</summary>
+    /// <summary>Microbatches that are measured for each kind of backward, after one that shows how backwards are divided.</summary>
     private const int Measured = 3;
 
     private static readonly PipelineScheduleKind[] Kinds =
     [
-        PipelineScheduleKind.Interleaved, PipelineScheduleKind.InterleavedChunks, PipelineScheduleKind.ZeroBubbleH1, PipelineScheduleKind.ZeroBubbleV,
+        PipelineScheduleKind.Interleaved, PipelineScheduleKind.InterleavedDividedDrain, PipelineScheduleKind.InterleavedChunks, PipelineScheduleKind.ZeroBubbleH1, PipelineScheduleKind.ZeroBubbleV,
     ];
 
     public static Command Create()
@@ -41,7 +41,7 @@ internal static class SchedulesCommand
         foreach (var (stages, measured) in costs)
         {
             yield return new StagesResult(
-                stages, [.. measured.Select(cost => new[] { Round(cost.Forward), Round(cost.InputBackward), Round(cost.WeightBackward) })]);
+                stages, [.. measured.Select(cost => new[] { Round(cost.Forward), Round(cost.InputBackward), Round(cost.WeightBackward), Round(cost.WholeBackward!.Value) })]);
         }
 
         foreach (var count in microbatches)
@@ -56,7 +56,7 @@ internal static class SchedulesCommand
         }
     }
 
-    /// <summary>Runs every stage forward, and backward in two parts.</summary>
+    /// <summary>Runs every stage forward, and backward in two parts and in one.</summary>
     private static StageCost[] Measure(Session session, int layers, int stages)
     {
         using var scope = NewDisposeScope();
@@ -66,13 +66,17 @@ internal static class SchedulesCommand
         var cut = session.CutModel(root, step.Inputs(0), stages: stages);
         var placement = StagePlacement.Of(new int[stages]);
         using var executor = new PipelineExecutor(new CutModel(root, cut, placement, rank: 0), session.Groups.Pipeline);
-        var actions = Enumerable.Range(0, 1 + Measured).SelectMany(microbatch => OneByOne(microbatch, stages)).ToArray();
-        executor.Run(new PipelineSchedule("one by one", placement, 1 + Measured, [actions]), step);
+        const int Microbatches = 1 + (2 * Measured);
+        var actions = Enumerable.Range(0, Microbatches).SelectMany(microbatch => OneByOne(microbatch, stages)).ToArray();
+        executor.Run(new PipelineSchedule("one by one", placement, Microbatches, [actions]), step);
         var timeline = executor.Timeline.Where(timed => timed.Action.Microbatch > 0).ToLookup(timed => (timed.Action.Stage, timed.Action.Kind));
         return
         [
             .. Enumerable.Range(0, stages).Select(stage => new StageCost(
-                Time(stage, PipelineActionKind.Forward), Time(stage, PipelineActionKind.InputBackward), Time(stage, PipelineActionKind.WeightBackward))),
+                Time(stage, PipelineActionKind.Forward), Time(stage, PipelineActionKind.InputBackward), Time(stage, PipelineActionKind.WeightBackward))
+            {
+                WholeBackward = Time(stage, PipelineActionKind.Backward),
+            }),
         ];
 
         double Time(int stage, PipelineActionKind kind) => Median.Of(timeline[(stage, kind)].Select(timed => timed.End - timed.Start));
@@ -84,6 +88,12 @@ internal static class SchedulesCommand
             yield return new PipelineAction(stage, PipelineActionKind.Forward, microbatch);
         for (var stage = stages - 1; stage >= 0; stage--)
         {
+            if (microbatch % 2 == 1)
+            {
+                yield return new PipelineAction(stage, PipelineActionKind.Backward, microbatch);
+                continue;
+            }
+
             yield return new PipelineAction(stage, PipelineActionKind.InputBackward, microbatch);
             yield return new PipelineAction(stage, PipelineActionKind.WeightBackward, microbatch);
         }
@@ -106,7 +116,7 @@ internal static class SchedulesCommand
         }
     }
 
-    /// <summary>What the stages took, in seconds: forward, backward of the inputs, backward of the weights.</summary>
+    /// <summary>What the stages took, in seconds: forward, backward of the inputs, backward of the weights, whole backward.</summary>
     private sealed record StagesResult(int Stages, IReadOnlyList<IReadOnlyList<double>> StageS);
 
     /// <summary>What a schedule makes of it: the time of a step, the part of it in which ranks wait, and that with actions that all take the same.</summary>

@@ -44,10 +44,15 @@ internal static class TrainCommand
         };
         schedule.AcceptOnlyFromAmong([.. PipelineScheduleName.All.Select(named => named.Name).Where(name => name != "forward_only")]);
 
+        var bound = new Option<bool>("--bound")
+        {
+            Description = "After each step of a pipeline the ranks train apart, each with the whole model and its part of the batch: the speed without communication.",
+        };
+
         var command = new Command("train", "Trains a GPT on random tokens and prints speed, memory and losses.")
         {
             mode, ranks, threads, vocabulary, sequence, hidden, heads, layers, batch, microbatches, steps, warmup, seed, dtype,
-            sequenceParallel, checkpointing, budget, offloading, schedule,
+            sequenceParallel, checkpointing, budget, offloading, schedule, bound,
         };
         command.SetAction(arguments =>
         {
@@ -61,6 +66,7 @@ internal static class TrainCommand
                 ActivationBudget = arguments.GetValue(budget),
                 OffloadsActivations = arguments.GetValue(offloading),
                 Schedule = PipelineScheduleName.All.First(named => named.Name == arguments.GetValue(schedule)).Kind,
+                MeasuresBound = arguments.GetValue(bound),
             });
         });
         return command;
@@ -102,10 +108,14 @@ internal static class TrainCommand
         return RankRun.Launch(configuration, session =>
         {
             ShardedTrainer? trainer = null;
-            var mine = new TrainBenchmark(options, session.Rank).Run(() => trainer = new ShardedTrainer(session, options));
-            var result = Result(options, session.Groups.World.AllGatherObject(mine));
+            using var bound = options.MeasuresBound ? new PipelineBound(session, options) : null;
+            var mine = new TrainBenchmark(options, session.Rank).Run(() => trainer = new ShardedTrainer(session, options), bound is null ? null : bound.Step);
+            var all = session.Groups.World.AllGatherObject(mine);
+            var result = Result(options, all);
             if (options.Mode == TrainMode.Pp)
                 result = result with { Pipeline = trainer!.PipelineResult(options.Warmup..(options.Warmup + options.Steps)) };
+            if (bound is not null)
+                result = result with { Bound = bound.Result(all) };
             return [result];
         });
     }

@@ -32,6 +32,9 @@ internal sealed record TrainOptions(
     /// <summary>The schedule of a pipeline.</summary>
     public PipelineScheduleKind Schedule { get; init; } = PipelineScheduleKind.Interleaved;
 
+    /// <summary>Whether the ranks of a pipeline also train apart after each step, for the speed without communication.</summary>
+    public bool MeasuresBound { get; init; }
+
     /// <summary>What cannot be run, in words; empty if all is well.</summary>
     public IEnumerable<string> Violations()
     {
@@ -48,6 +51,8 @@ internal sealed record TrainOptions(
             yield return "--activation-checkpointing is not for mode plain, which is TorchSharp alone. For one rank: --mode single.";
         if (CheckpointStrategy is null && (ActivationBudget is not null || OffloadsActivations))
             yield return "--activation-budget and --offload-activations go with --activation-checkpointing.";
+        if (MeasuresBound && (Mode != TrainMode.Pp || Microbatches % Ranks != 0))
+            yield return $"--bound is for --mode pp with a number of microbatches that the {Ranks} ranks can share.";
         if (Shape.Hidden % Shape.Heads != 0)
             yield return $"--hidden is {Shape.Hidden}, which {Shape.Heads} heads do not divide. It works with a multiple of {Shape.Heads}.";
     }

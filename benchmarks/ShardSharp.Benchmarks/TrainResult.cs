@@ -25,4 +25,7 @@ internal sealed record TrainResult(
 {
     /// <summary>What a pipeline did; null for other modes.</summary>
     public PipelineResult? Pipeline { get; init; }
+
+    /// <summary>How fast the ranks of a pipeline are apart; null if nobody measured it.</summary>
+    public BoundResult? Bound { get; init; }
 }

@@ -168,6 +168,19 @@ class Pipeline:
         return loss.item()
 
 
+class Apart:
+    """A rank of a pipeline with the whole model and its part of the batch, in turn with the pipeline's steps: the speed without communication."""
+
+    def __init__(self, arguments):
+        alone = dict(mode="single", batch=arguments.batch // arguments.ranks, microbatches=arguments.microbatches // arguments.ranks, ranks=1, bound=False)
+        self.training, self.seconds = Training(0, argparse.Namespace(**{**vars(arguments), **alone})), []
+
+    def step(self):
+        distributed.barrier()
+        self.seconds.append(self.training.step())
+        distributed.barrier()
+
+
 class Training:
     def __init__(self, rank, arguments):
         self.rank, self.arguments = rank, arguments
@@ -181,6 +194,7 @@ class Training:
         self.model = wrap[arguments.mode](model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=arguments.fused or None)
         self.phases, self.losses = {"forward": 0.0, "backward": 0.0, "optimizer": 0.0}, []
+        self.bound = Apart(arguments) if arguments.bound else None
 
     def draw(self):
         whole = torch.randint(self.arguments.vocab, (self.arguments.batch, self.arguments.seq), generator=self.tokens)
@@ -217,7 +231,13 @@ class Training:
         with PeakMemory() as first:
             for _ in range(self.arguments.warmup):
                 self.step()
-        seconds = statistics.median(self.step() for _ in range(self.arguments.steps))
+                if self.bound:
+                    self.bound.step()
+        seconds = []
+        for _ in range(self.arguments.steps):
+            seconds.append(self.step())
+            if self.bound:
+                self.bound.step()
         with PeakMemory() as last:
             self.step()
         return seconds, max(first.peak, last.peak), self.losses[:-1]
@@ -235,19 +255,25 @@ def run(rank, arguments, port):
         distributed.init_process_group("gloo", rank=rank, world_size=arguments.ranks)
     training = Training(rank, arguments)
     seconds, peak, losses = training.run()
-    results = [(seconds, peak, status("VmHWM"), losses)]
+    results = [(seconds, peak, status("VmHWM"), losses, training.bound and training.bound.seconds[arguments.warmup:])]
     if arguments.mode != "single":
-        results = [None] * arguments.ranks
-        distributed.all_gather_object(results, (seconds, peak, status("VmHWM"), losses))
+        mine, results = results[0], [None] * arguments.ranks
+        distributed.all_gather_object(results, mine)
         distributed.destroy_process_group()
     if rank > 0:
         return
-    seconds = max(result[0] for result in results)
+    seconds = max(statistics.median(result[0]) for result in results)
     print(json.dumps({
         "mode": f"pytorch-{arguments.mode}", "ranks": arguments.ranks, "threads": arguments.threads,
         "microbatches": arguments.microbatches, "step_s": seconds, "tokens_per_s": arguments.batch * arguments.seq / seconds,
         "peak_pss_mib": [result[1] for result in results], "peak_rss_mib": [result[2] for result in results],
         "losses": [statistics.fmean(each) for each in zip(*(result[3] for result in results))]}))
+    if arguments.bound:
+        tokens = arguments.batch * arguments.seq
+        bounds = [sum(tokens / arguments.ranks / each for each in apart) for apart in zip(*(result[4] for result in results))]
+        ratios = [tokens / max(both) / bound for bound, both in zip(bounds, zip(*(result[0] for result in results)))]
+        print(json.dumps({"bound_tokens_per_s": statistics.median(bounds), "ratio": statistics.median(ratios),
+                          "ratios": [round(ratio, 4) for ratio in ratios]}))
     if arguments.phases:
         steps = arguments.warmup + arguments.steps + 1
         print(json.dumps({name: total / steps for name, total in training.phases.items()}))
@@ -262,8 +288,11 @@ def main():
     parser.add_argument("--cut", type=int, help="blocks on the first of two stages; half of them by default")
     parser.add_argument("--fused", action="store_true", help="the fused AdamW instead of PyTorch's default choice")
     parser.add_argument("--activation-checkpointing", action="store_true", help="checkpoint each block")
+    parser.add_argument("--bound", action="store_true", help="after each step of a pipeline the ranks train apart, each with the whole model")
     parser.add_argument("--phases", action="store_true", help="print the time of each phase, in seconds")
     arguments = parser.parse_args()
+    if arguments.bound and (arguments.mode != "pp" or arguments.microbatches % arguments.ranks):
+        parser.error("--bound is for --mode pp with a number of microbatches that the ranks can share")
     if arguments.ranks > 1 and arguments.mode == "single":
         parser.error("several ranks need --mode ddp, fsdp, tp or pp")
     with socket.socket() as free:

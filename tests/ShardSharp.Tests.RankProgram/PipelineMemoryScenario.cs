@@ -19,8 +19,8 @@ internal static class PipelineMemoryScenario
     {
         foreach (var (name, kind) in PipelineScheduleName.All.Where(named => named.Kind != PipelineScheduleKind.ForwardOnly))
             Play(session, name, kind, strategy: null);
-        Play(session, "each", PipelineScheduleKind.ZeroBubbleH1, CheckpointStrategy.Each);
-        Play(session, "selective", PipelineScheduleKind.ZeroBubbleH1, CheckpointStrategy.Selective);
+        Play(session, "each", PipelineScheduleKind.ZeroBubbleV, CheckpointStrategy.Each);
+        Play(session, "selective", PipelineScheduleKind.ZeroBubbleV, CheckpointStrategy.Selective);
     }
 
     private static void Play(Session session, string name, PipelineScheduleKind kind, CheckpointStrategy? strategy)

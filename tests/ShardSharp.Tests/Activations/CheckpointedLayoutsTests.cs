@@ -15,6 +15,7 @@ public sealed class CheckpointedLayoutsTests
     private static readonly ParallelConfiguration Tensor = new() { TensorParallelDegree = 2, PrescaledBatch = true };
     private static readonly ParallelConfiguration Pipeline = new() { PipelineParallelDegree = 2, Microbatches = 2 };
     private static readonly ParallelConfiguration ZeroBubble = Pipeline with { Pipeline = PipelineScheduleKind.ZeroBubbleH1, Microbatches = 4 };
+    private static readonly ParallelConfiguration DividedDrain = ZeroBubble with { Pipeline = PipelineScheduleKind.InterleavedDividedDrain };
     private static readonly ParallelConfiguration Sharded = new() { ShardedDataParallelDegree = 2, ShardedPersistenceThreshold = 10 };
 
     private static readonly Dictionary<string, (int Ranks, ParallelConfiguration Configuration, bool Divides)> Layouts = new()
@@ -25,6 +26,8 @@ public sealed class CheckpointedLayoutsTests
         ["pipeline"] = (2, Pipeline, false),
         ["pipeline, bfloat16"] = (2, Pipeline with { BFloat16 = true }, false),
         ["pipeline of chunks"] = (2, Pipeline with { Pipeline = PipelineScheduleKind.InterleavedChunks }, false),
+        ["divided drain"] = (2, DividedDrain, false),
+        ["divided drain x tensor, offloaded"] = (4, DividedDrain with { TensorParallelDegree = 2, PrescaledBatch = true, OffloadActivations = true }, true),
         ["zero bubble"] = (2, ZeroBubble, false),
         ["zero bubble, bfloat16"] = (2, ZeroBubble with { BFloat16 = true }, false),
         ["zero bubble in a V"] = (2, Pipeline with { Pipeline = PipelineScheduleKind.ZeroBubbleV }, false),
@@ -72,7 +75,9 @@ public sealed class CheckpointedLayoutsTests
     private static ParallelConfiguration Plainly(ParallelConfiguration configuration) => configuration with
     {
         OffloadActivations = false,
-        Pipeline = configuration.Pipeline == PipelineScheduleKind.ZeroBubbleH1 ? PipelineScheduleKind.Interleaved : configuration.Pipeline,
+        Pipeline = configuration.Pipeline is PipelineScheduleKind.ZeroBubbleH1 or PipelineScheduleKind.InterleavedDividedDrain
+            ? PipelineScheduleKind.Interleaved
+            : configuration.Pipeline,
     };
 
     /// <param name="layout">One of <see cref="Layouts"/>.</param>

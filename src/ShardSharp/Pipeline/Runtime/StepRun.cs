@@ -10,11 +10,12 @@ namespace ShardSharp.Pipeline.Runtime;
 /// <param name="schedule">The schedule.</param>
 /// <param name="step">What else is computed.</param>
 /// <param name="messages">What stages pass to each other.</param>
-/// <param name="splits">How the backward of stages is divided, by stage; those that the schedule runs a whole backward of have none.</param>
+/// <param name="splits">How the backward of stages is divided, by stage; those that the schedule runs only whole backwards of have none.</param>
 internal sealed class StepRun(
     CutModel model, PipelineSchedule schedule, IPipelineStep step, PipelineMessages messages, IReadOnlyDictionary<int, WeightSplit> splits) : IDisposable
 {
     private readonly Dictionary<(int Stage, int Microbatch), SavedForward> _saved = [];
+    private readonly HashSet<(int Stage, int Microbatch)> _divided = [];
     private readonly List<TimedAction> _timeline = [];
     private readonly List<long> _activations = [];
 
@@ -35,6 +36,8 @@ internal sealed class StepRun(
     {
         var last = actions.Index().LastOrDefault(
             action => action.Item.Kind is PipelineActionKind.Backward or PipelineActionKind.WeightBackward, (Index: -1, default)).Index;
+        _divided.UnionWith(
+            actions.Where(action => action.Kind == PipelineActionKind.InputBackward).Select(action => (action.Stage, action.Microbatch)));
         var before = MeasuresActivations ? BytesBesideGradients() : 0;
         var since = Stopwatch.GetTimestamp();
         foreach (var (index, action) in actions.Index())
@@ -74,7 +77,7 @@ internal sealed class StepRun(
         var inputs = given.Leaves(schedule.HasBackward);
         var batch = step.Inputs(microbatch);
         IReadOnlyList<Tensor> ends = [];
-        var calls = splits.TryGetValue(stage, out var split) && schedule.HasBackward ? split.Watch(Compute) : NotWatched();
+        var calls = _divided.Contains((stage, microbatch)) ? splits[stage].Watch(Compute) : NotWatched();
         if (stage < model.Last)
             messages.Give(new BoundaryKey(stage + 1, false, microbatch), ends);
         var saved = new SavedForward(given, inputs, ends, calls);

@@ -27,7 +27,8 @@ public static class PipelineSchedules
         var schedule = kind switch
         {
             PipelineScheduleKind.Simple => SimpleSchedule.Create(ranks, microbatches, active),
-            PipelineScheduleKind.Interleaved => OneForwardOneBackwardSchedule.Create(ranks, microbatches, active),
+            PipelineScheduleKind.Interleaved => OneForwardOneBackwardSchedule.Create(ranks, microbatches, active, dividesDrain: false),
+            PipelineScheduleKind.InterleavedDividedDrain => OneForwardOneBackwardSchedule.Create(ranks, microbatches, active, dividesDrain: true),
             PipelineScheduleKind.InterleavedChunks => InterleavedChunksSchedule.Create(ranks, microbatches, chunks ?? 2),
             PipelineScheduleKind.ZeroBubbleH1 => ZeroBubbleH1Schedule.Create(ranks, microbatches, active),
             PipelineScheduleKind.ZeroBubbleV => ZeroBubbleVSchedule.Create(ranks, microbatches),

@@ -13,9 +13,11 @@ internal static class ZeroBubbleH1Schedule
     /// <param name="active">The most in flight on a rank.</param>
     public static PipelineSchedule Create(int ranks, int microbatches, int active)
     {
+        // Nobody waits for gradients of the first stage's inputs.
+        var first = OneForwardOneBackwardSchedule.Actions(rank: 0, Math.Min(ranks, active), microbatches, dividesDrain: false);
         return new PipelineSchedule(
             PipelineScheduleName.Of(PipelineScheduleKind.ZeroBubbleH1), StagePlacement.Loop(ranks), microbatches,
-            [.. Enumerable.Range(0, ranks).Select(rank => Actions(rank).ToArray())]);
+            [first.ToArray(), .. Enumerable.Range(1, ranks - 1).Select(rank => Actions(rank).ToArray())]);
 
         IEnumerable<PipelineAction> Actions(int rank)
         {

@@ -6,6 +6,9 @@ public enum PipelineScheduleKind
     /// <summary>Backward passes as soon as they can run, so that activations are freed early (PipeDream-flush, "1F1B").</summary>
     Interleaved,
 
+    /// <summary>The same, but the last backward passes of each rank are in two parts, and the one that another rank waits for comes first.</summary>
+    InterleavedDividedDrain,
+
     /// <summary>Every forward pass, then every backward pass (GPipe, arXiv:1811.06965).</summary>
     Simple,
 

@@ -6,6 +6,7 @@ internal static class PipelineScheduleName
     public static (string Name, PipelineScheduleKind Kind)[] All { get; } =
     [
         ("interleaved", PipelineScheduleKind.Interleaved),
+        ("interleaved_divided_drain", PipelineScheduleKind.InterleavedDividedDrain),
         ("simple", PipelineScheduleKind.Simple),
         ("interleaved_1f1b", PipelineScheduleKind.InterleavedChunks),
         ("zero_bubble_h1", PipelineScheduleKind.ZeroBubbleH1),

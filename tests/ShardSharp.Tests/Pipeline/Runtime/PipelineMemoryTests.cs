@@ -52,7 +52,7 @@ public sealed class PipelineMemoryTests
 
         Assert.True(result.ExitCode == 0, result.Error);
         var peaks = result.Output.Split('\n').Where(line => line.Contains("] peak ", StringComparison.Ordinal)).Select(line => line.Split(' ')[3..]).ToArray();
-        Assert.Equal(7 * 2, peaks.Length);
+        Assert.Equal(8 * 2, peaks.Length);
         Assert.All(peaks, peak =>
         {
             var (measured, predicted) = (double.Parse(peak[2], CultureInfo.InvariantCulture), double.Parse(peak[3], CultureInfo.InvariantCulture));

@@ -12,6 +12,8 @@ public sealed class PipelineParityTests
     [InlineData(PipelineScheduleKind.Interleaved, 2, 2)]
     [InlineData(PipelineScheduleKind.Interleaved, 4, 4)]
     [InlineData(PipelineScheduleKind.Interleaved, 2, 8)]
+    [InlineData(PipelineScheduleKind.InterleavedDividedDrain, 2, 4)]
+    [InlineData(PipelineScheduleKind.InterleavedDividedDrain, 4, 8)]
     [InlineData(PipelineScheduleKind.InterleavedChunks, 2, 4)]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1, 2, 4)]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1, 4, 8)]
@@ -31,6 +33,7 @@ public sealed class PipelineParityTests
 
     [Theory]
     [InlineData(PipelineScheduleKind.Interleaved, false, false)]
+    [InlineData(PipelineScheduleKind.InterleavedDividedDrain, true, false)]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1, false, false)]
     [InlineData(PipelineScheduleKind.InterleavedChunks, false, false)]
     [InlineData(PipelineScheduleKind.Interleaved, true, false)]
@@ -57,8 +60,8 @@ public sealed class PipelineParityTests
     {
         (PipelineScheduleKind Kind, int Ranks)[] runs =
         [
-            (PipelineScheduleKind.Simple, 4), (PipelineScheduleKind.Interleaved, 4), (PipelineScheduleKind.ZeroBubbleH1, 4),
-            (PipelineScheduleKind.InterleavedChunks, 2), (PipelineScheduleKind.ZeroBubbleV, 2),
+            (PipelineScheduleKind.Simple, 4), (PipelineScheduleKind.Interleaved, 4), (PipelineScheduleKind.InterleavedDividedDrain, 4),
+            (PipelineScheduleKind.ZeroBubbleH1, 4), (PipelineScheduleKind.InterleavedChunks, 2), (PipelineScheduleKind.ZeroBubbleV, 2),
         ];
         var bits = runs.Select((run, seed) =>
         {

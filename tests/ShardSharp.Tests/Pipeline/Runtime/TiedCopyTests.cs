@@ -22,6 +22,7 @@ public sealed class TiedCopyTests
     [InlineData(2, 2, PipelineScheduleKind.Interleaved, 1, false)]
     [InlineData(3, 3, PipelineScheduleKind.ZeroBubbleH1, 2, false)]
     [InlineData(2, 2, PipelineScheduleKind.ZeroBubbleV, 1, false)]
+    [InlineData(4, 2, PipelineScheduleKind.InterleavedDividedDrain, 2, true)]
     [InlineData(4, 2, PipelineScheduleKind.Interleaved, 2, false)]
     [InlineData(4, 2, PipelineScheduleKind.Interleaved, 2, true)]
     public void Trains_as_on_one_rank(int ranks, int stages, PipelineScheduleKind kind, int passes, bool shardsState) =>

@@ -37,8 +37,11 @@ public sealed class PipelineSchedulesTests
         foreach (var kind in Kinds)
         {
             var schedule = PipelineSchedules.Create(kind, 4, 10);
-            foreach (var ofStage in schedule.Actions.SelectMany(rank => rank).GroupBy(action => (action.Stage, action.Kind)))
+            foreach (var ofStage in schedule.Actions.SelectMany(rank => rank).Where(IsLastPart).GroupBy(action => (action.Stage, action.Kind == PipelineActionKind.Forward)))
                 Assert.Equal(Enumerable.Range(0, 10), ofStage.Select(action => action.Microbatch));
+
+            // Gradients of parameters are added to theirs at the end of a backward.
+            static bool IsLastPart(PipelineAction action) => action.Kind != PipelineActionKind.InputBackward;
         }
     }
 
@@ -46,6 +49,7 @@ public sealed class PipelineSchedulesTests
     [Theory]
     [InlineData(PipelineScheduleKind.Simple, 3)]
     [InlineData(PipelineScheduleKind.Interleaved, 3)]
+    [InlineData(PipelineScheduleKind.InterleavedDividedDrain, 2)]
     [InlineData(PipelineScheduleKind.InterleavedChunks, 3)]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1, 1)]
     [InlineData(PipelineScheduleKind.ForwardOnly, 1)]
@@ -59,6 +63,23 @@ public sealed class PipelineSchedulesTests
                 var busy = simulation.Ranks[0].Sum(timed => timed.End - timed.Start);
                 Assert.Equal((double)perRank * (ranks - 1), simulation.Makespan - busy);
             }
+        }
+    }
+
+    /// <summary>Dividing a backward costs something, so none is divided for nothing.</summary>
+    [Fact]
+    public void The_drain_is_divided_no_further_than_it_pays()
+    {
+        var schedule = PipelineSchedules.Create(PipelineScheduleKind.InterleavedDividedDrain, 4, 6);
+        var makespan = ScheduleSimulation.Run(schedule).Makespan;
+        var divided = schedule.Actions.SelectMany(rank => rank).Where(action => action.Kind == PipelineActionKind.InputBackward).ToArray();
+        Assert.Equal(3 + 2 + 1, divided.Length);
+        foreach (var input in divided)
+        {
+            var whole = schedule.Actions.Select(rank => rank
+                .Where(action => action != input with { Kind = PipelineActionKind.WeightBackward })
+                .Select(action => action == input ? input with { Kind = PipelineActionKind.Backward } : action).ToArray()).ToArray();
+            Assert.True(ScheduleSimulation.Run(new PipelineSchedule("one less", schedule.Placement, 6, whole)).Makespan > makespan, $"{input}");
         }
     }
 
@@ -79,6 +100,7 @@ public sealed class PipelineSchedulesTests
     [Theory]
     [InlineData(PipelineScheduleKind.Simple, new double[] { 10, 10, 10, 10 })]
     [InlineData(PipelineScheduleKind.Interleaved, new double[] { 4, 3, 2, 1 })]
+    [InlineData(PipelineScheduleKind.InterleavedDividedDrain, new double[] { 4, 3, 2, 1 })]
     [InlineData(PipelineScheduleKind.InterleavedChunks, new double[] { 12, 10, 8, 6 })]
     [InlineData(PipelineScheduleKind.ZeroBubbleH1, new double[] { 4, 4, 4, 4 })]
     [InlineData(PipelineScheduleKind.ZeroBubbleV, new double[] { 8, 8, 8, 8 })]
@@ -89,7 +111,10 @@ public sealed class PipelineSchedulesTests
     [Fact]
     public void The_limit_of_active_microbatches_holds()
     {
-        foreach (var kind in new[] { PipelineScheduleKind.Simple, PipelineScheduleKind.Interleaved, PipelineScheduleKind.ZeroBubbleH1 })
+        foreach (var kind in new[]
+        {
+            PipelineScheduleKind.Simple, PipelineScheduleKind.Interleaved, PipelineScheduleKind.InterleavedDividedDrain, PipelineScheduleKind.ZeroBubbleH1,
+        })
         {
             for (var active = 1; active <= 5; active++)
                 Assert.True(ScheduleSimulation.Run(PipelineSchedules.Create(kind, 4, 10, activeMicrobatches: active)).PeakActivations.Max() <= active);

@@ -23,7 +23,7 @@ public sealed class ScheduleSimulationTests
         string[] Shown(int rank) => [.. simulation.Ranks[rank].Select(timed => FormattableString.Invariant($"{timed.Action} {timed.Start}-{timed.End}"))];
     }
 
-    /// <summary>Rank 0 does 0F0 0F1 0I0 0W0 0I1 0W1, rank 1 does 1F0 1I0 1F1 1I1 1W0 1W1.</summary>
+    /// <summary>Rank 0 does 0F0 0F1 0B0 0B1, rank 1 does 1F0 1I0 1F1 1I1 1W0 1W1.</summary>
     [Fact]
     public void What_the_first_part_of_a_backward_leaves_behind_counts_until_the_second()
     {
@@ -31,7 +31,19 @@ public sealed class ScheduleSimulationTests
 
         var simulation = ScheduleSimulation.Run(PipelineSchedules.Create(PipelineScheduleKind.ZeroBubbleH1, 2, 2), costs);
 
-        Assert.Equal([24, 28], simulation.PeakActivations);
+        Assert.Equal([20, 28], simulation.PeakActivations);
+    }
+
+    /// <summary>Rank 1 does 1F0 1B0 1F1 1I1 1W1; the parts of its backward take 3 together, the whole one 2.5.</summary>
+    [Fact]
+    public void Dividing_a_backward_may_cost_something()
+    {
+        StageCost[] costs = [.. Enumerable.Repeat(new StageCost(1, 1, 2) { WholeBackward = 2.5 }, 2)];
+
+        var simulation = ScheduleSimulation.Run(PipelineSchedules.Create(PipelineScheduleKind.InterleavedDividedDrain, 2, 2), costs);
+
+        Assert.Equal([1, 2, 4.5, 5.5, 6.5], simulation.Ranks[1].Select(timed => timed.Start));
+        Assert.Equal(9.5, simulation.Makespan);
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class ConfigurationReportTests
             The configuration has 8 problems:
               seed = -1 (code) must be an integer of at least 0
                 works: "seed": 0
-              pipeline = 1f1b (environment variable SM_HP_MP_PARAMETERS) must be one of "interleaved", "simple", "interleaved_1f1b", "zero_bubble_h1", "zero_bubble_v"
+              pipeline = 1f1b (environment variable SM_HP_MP_PARAMETERS) must be one of "interleaved", "interleaved_divided_drain", "simple", "interleaved_1f1b", "zero_bubble_h1", "zero_bubble_v"
                 works: "pipeline": "interleaved"
               horovod = true (environment variable SM_HP_MP_PARAMETERS) is for TensorFlow; data parallelism is ddp here
                 works: leave it out
