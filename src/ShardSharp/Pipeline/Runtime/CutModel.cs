@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
@@ -95,11 +96,25 @@ internal sealed class CutModel
     /// <param name="stage">One of this rank's.</param>
     /// <param name="inputs">What the stage before returned; nothing for the first.</param>
     /// <param name="microbatch">The tensors of the microbatch that the model is called with.</param>
+    /// <exception cref="InvalidOperationException">A module writes to what another stage sent.</exception>
     public IReadOnlyList<Tensor> Run(int stage, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> microbatch)
     {
         var passed = inputs;
         foreach (var part in _stages[stage])
-            passed = part.Run(passed, microbatch);
+        {
+            try
+            {
+                passed = part.Run(passed, microbatch);
+            }
+            catch (ExternalException refused) when (refused.Message.Contains("leaf Variable that requires grad", StringComparison.Ordinal))
+            {
+                throw new InvalidOperationException(
+                    $"'{part.Name}' on stage {stage} writes in place to a tensor that begins a graph, as what another stage sent does: {refused.Message.Split('\n')[0]} "
+                    + "Let it not work in place, or put it on the stage of the module before it. Given an example, session.DistributedModel keeps the two together.",
+                    refused);
+            }
+        }
+
         return passed;
     }
 
