@@ -50,7 +50,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <param name="lossScale">By what the gradients are too large.</param>
     public void Start(bool last, double lossScale)
     {
-        var type = precision?.Reduce ?? unit.ElementType;
+        var (type, device) = (precision?.Reduce ?? unit.ElementType, unit.Whole.device);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var contributions = new List<Tensor>();
@@ -60,14 +60,14 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type));
+            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type, device));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
-                contributions.Add(zeros(padding, type));
+                contributions.Add(zeros(padding, type, device));
         }
 
         (_last, _lossScale) = (last, lossScale);
-        _incoming = empty(unit.Layout.SliceLength, type).DetachFromDisposeScope();
+        _incoming = empty(unit.Layout.SliceLength, type, device).DetachFromDisposeScope();
         _scattering = shard.ReduceScatterAsync(_incoming, contributions.ToArray(), ReduceOperation.Mean);
     }
 
@@ -94,7 +94,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using Scalar weight = 1 / _lossScale;
-        _slice ??= zeros(incoming.shape, type).DetachFromDisposeScope();
+        _slice ??= zeros(incoming.shape, type, incoming.device).DetachFromDisposeScope();
         _slice.add_(incoming, weight);
         incoming.Dispose();
     }
