@@ -68,7 +68,10 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
 
         (_last, _lossScale) = (last, lossScale);
         _incoming = empty(unit.Layout.SliceLength, type, device).DetachFromDisposeScope();
-        _scattering = shard.ReduceScatterAsync(_incoming, contributions.ToArray(), ReduceOperation.Mean);
+
+        // NCCL reduces one run at a time; a list would be as many reductions to each rank.
+        Tensor[] runs = shard.IsOfDevices ? [cat([.. contributions.Select(part => part.reshape(-1))])] : [.. contributions];
+        _scattering = shard.ReduceScatterAsync(_incoming, runs, ReduceOperation.Mean);
     }
 
     /// <summary>Waits for the averages, and adds them to those of earlier backwards.</summary>
