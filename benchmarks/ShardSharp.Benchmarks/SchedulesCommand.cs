@@ -65,7 +65,7 @@ internal static class SchedulesCommand
         var step = new Step(randint(shape.Vocabulary, [1, shape.Sequence], ScalarType.Int64));
         var cut = session.CutModel(root, step.Inputs(0), stages: stages);
         var placement = StagePlacement.Of(new int[stages]);
-        using var executor = new PipelineExecutor(new CutModel(root, cut, placement, rank: 0), session.Groups.Pipeline);
+        using var executor = new PipelineExecutor(new CutModel(root, cut, placement, rank: 0), session.Groups.Pipeline, CPU);
         const int Microbatches = 1 + (2 * Measured);
         var actions = Enumerable.Range(0, Microbatches).SelectMany(microbatch => OneByOne(microbatch, stages)).ToArray();
         executor.Run(new PipelineSchedule("one by one", placement, Microbatches, [actions]), step);

@@ -24,7 +24,8 @@ public abstract partial class DistributedModel : IDisposable
     private readonly ModuleCasts? _casts;
 
     private protected DistributedModel(
-        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, ModelDivision division)
+        nn.Module module, ParallelConfiguration configuration, SessionGroups groups, Device device, Func<string, bool>? isUnit,
+        ModelDivision division)
     {
         (Root, Configuration, Pipeline) = (module, configuration, division.Pipeline);
         (TensorParallelism, Layouts, _tensorRanks) = (division.Tensor, division.Layouts, groups.Tensor);
@@ -37,7 +38,7 @@ public abstract partial class DistributedModel : IDisposable
         if (PrecisionPolicy.Of(configuration) is { } precision)
             _casts = new ModuleCasts(module, precision);
         _engine = configuration.HasUnits
-            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, isUnit, _recomputation)
+            ? new ShardedEngine(held, configuration, groups.ReducedData, groups.Shard, groups.Replicate, device, isUnit, _recomputation)
             : new GradientReducer(
                 held, groups.ReducedData, (long)(configuration.BucketCapacityMegabytes * 1024 * 1024), configuration.OverlappingAllReduce,
                 _recomputation);

@@ -11,8 +11,9 @@ public sealed partial class DistributedModel<TModule> : DistributedModel
     where TModule : nn.Module
 {
     internal DistributedModel(
-        TModule module, ParallelConfiguration configuration, SessionGroups groups, Func<string, bool>? isUnit, ModelDivision division)
-        : base(module, configuration, groups, isUnit, division) => Module = module;
+        TModule module, ParallelConfiguration configuration, SessionGroups groups, Device device, Func<string, bool>? isUnit,
+        ModelDivision division)
+        : base(module, configuration, groups, device, isUnit, division) => Module = module;
 
     /// <summary>
     /// The model as its author wrote it, for evaluation, generation and inspection. In a pipeline the parameters of other ranks' stages are empty.

@@ -2,7 +2,6 @@ using ShardSharp.DataParallel;
 using ShardSharp.Modules;
 using ShardSharp.TensorParallel.Layers;
 using ShardSharp.TensorParallel.Replacement;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp;
@@ -78,9 +77,6 @@ public sealed partial class Session
                 manual_seed(Configuration.Seed);
                 _tensorParallel.Replace(root, TensorParallelRegistry, TensorRanks, MoveStage);
             }
-
-            if (Device.type != DeviceType.CPU)
-                root.to(Device);
         }
 
         if (!DistributedModules.AreIn(root))

@@ -1,7 +1,6 @@
 using ShardSharp.Modules;
 using ShardSharp.Pipeline.Partitioning;
 using ShardSharp.Pipeline.Runtime;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp;
@@ -21,8 +20,6 @@ public sealed partial class Session
     {
         if (Configuration.PipelineParallelDegree == 1)
             return null;
-        if (Device.type != DeviceType.CPU)
-            throw new NotSupportedException("Pipeline parallelism runs on CPUs. Set pipeline_parallel_degree to 1 with backend = nccl.");
         if (example is null && ModelChains.List(module) is null)
         {
             throw new ArgumentException(
@@ -49,11 +46,13 @@ public sealed partial class Session
     private PipelineCut CutInStages(nn.Module module, object? example)
     {
         var stages = StepSchedules.Placement(Configuration).Stages;
+
+        // The model is still where it was built; only this rank's stages go to its GPU.
         if (example is null or IReadOnlyList<Tensor>)
-            return CutModel(module, (IReadOnlyList<Tensor>?)example, stages: stages);
+            return CutModel(module, ((IReadOnlyList<Tensor>?)example)?.Select(tensor => tensor.cpu()).ToArray(), stages: stages);
         var call = new ModuleCall(module);
         var arguments = new StructuredTensors(call.Names.Zip(call.Arguments(example)));
-        return CutModel(module, arguments.Tensors, ofMicrobatch => call.Invoke(arguments.Build(ofMicrobatch)), stages);
+        return CutModel(module, [.. arguments.Tensors.Select(tensor => tensor.cpu())], ofMicrobatch => call.Invoke(arguments.Build(ofMicrobatch)), stages);
     }
 
     /// <summary>
@@ -66,6 +65,6 @@ public sealed partial class Session
             return null;
         var stages = new CutModel(module, cut, StepSchedules.Placement(Configuration), Groups.Pipeline.Rank) { Sharers = Groups.Tensor };
         stages.ReleaseOthers();
-        return new PipelinedModel(stages, Configuration, Groups.Pipeline);
+        return new PipelinedModel(stages, Configuration, Groups.Pipeline, Device);
     }
 }

@@ -129,14 +129,14 @@ public sealed partial class Session : IDisposable
     {
         if (!Configuration.DelayedParameterInitialization)
         {
-            var built = OnDevice(Build(create));
+            var built = Build(create);
             return Distribute(built, isUnit, Divide(built, plan, example));
         }
 
         using var delayed = new DelayedConstruction(Configuration.DelayedInitializationFolder);
         var module = Build(() => delayed.Build(create));
         var division = Divide(module, plan, example);
-        if (!Configuration.HasUnits)
+        if (!Configuration.HasUnits && Device.type == DeviceType.CPU)
             delayed.MoveToMemory();
         var model = Distribute(module, isUnit, division);
         delayed.MoveToMemory();
@@ -219,23 +219,20 @@ public sealed partial class Session : IDisposable
     private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, ModelDivision division)
         where TModule : nn.Module
     {
-        var model = new DistributedModel<TModule>(module, Configuration, Groups, isUnit, division)
+        // Units take their parameters to a GPU themselves, a slice each.
+        if (Device.type != DeviceType.CPU)
+            DeviceMove.Apply(Configuration.HasUnits ? module.buffers() : module.parameters().Cast<Tensor>().Concat(module.buffers()), Device);
+        var model = new DistributedModel<TModule>(module, Configuration, Groups, Device, isUnit, division)
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };
+        if (Device.type != DeviceType.CPU)
+            DeviceMove.Apply(module, Device);
         if (IsFirstRank)
             model.ReportActivationPlan(Console.WriteLine);
         model.Recomputation.SharesRandomNumbers = SharesRandomNumbers;
         _models.Add(model);
         return model;
-    }
-
-    private TModule OnDevice<TModule>(TModule module)
-        where TModule : nn.Module
-    {
-        if (Device.type != DeviceType.CPU)
-            module.to(Device);
-        return module;
     }
 
     private TModule Build<TModule>(Func<TModule> create)

@@ -29,7 +29,7 @@ internal static class PipelineMemoryScenario
         var (single, schedule) = (PipelineSchedules.Create(kind, session.Size, 1), PipelineSchedules.Create(kind, session.Size, Microbatches));
         using var root = nn.Sequential([.. Enumerable.Range(0, 8).Select(_ => new Block())]);
         var cut = session.CutModel(root, [zeros(Block.Rows, Block.Narrow)], stages: schedule.Placement.Stages);
-        using var executor = new PipelineExecutor(new CutModel(root, cut, schedule.Placement, session.Rank), session.Groups.World);
+        using var executor = new PipelineExecutor(new CutModel(root, cut, schedule.Placement, session.Rank), session.Groups.World, CPU);
         using var checkpointing = new ActivationCheckpointing(root, executor.Recomputation, offloading: null);
         if (strategy is not null)
             checkpointing.Set("layers", strategy, preservesRandomState: true);

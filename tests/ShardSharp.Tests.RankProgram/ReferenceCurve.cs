@@ -74,7 +74,7 @@ public sealed class ReferenceCurve(string folder)
         for (var i = 0; i < steps; i++)
         {
             using var ofStep = NewDisposeScope();
-            var tokens = PartOf(batches[first + i], session);
+            var tokens = PartOf(batches[first + i], session).to(session.Device);
             optimizer.zero_grad();
             using var output = model.Step(
                 tokens.narrow(1, 0, tokens.shape[1] - 1), tokens.narrow(1, 1, tokens.shape[1] - 1),

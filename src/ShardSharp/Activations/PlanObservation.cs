@@ -47,7 +47,7 @@ internal sealed class PlanObservation : IDisposable
     private static long BytesOfGradient(TorchSharp.Modules.Parameter parameter)
     {
         using var gradient = parameter.grad;
-        var bytes = gradient is null ? 0 : gradient.numel() * gradient.element_size();
+        var bytes = gradient is null ? 0 : TensorBytes.Of(gradient);
         return bytes >= AllocatorCode.SmallestBlock ? bytes : 0;
     }
 

@@ -44,6 +44,11 @@ public abstract partial class ProcessGroup
         });
     }
 
+    /// <summary>Makes a message of a GPU's memory that is queued later, among others of its pair. The lease is owned from now on.</summary>
+    /// <exception cref="NotSupportedException">The group's ranks exchange lists of tensors of the host alone.</exception>
+    private protected virtual DeviceMessage MessageOnDevice(CollectiveCall call, ICudaDevice device, TensorLease lease) =>
+        throw new NotSupportedException($"{call} in group '{Name}': lists of tensors on a GPU are exchanged with backend = nccl. Use tensor.cpu().");
+
     /// <summary>Runs an operation on a GPU's memory to its end on the calling thread, from its mark on.</summary>
     private protected virtual void ExecuteOnDevice(in CollectiveCall call)
     {

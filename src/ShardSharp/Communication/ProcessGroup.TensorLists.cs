@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace ShardSharp.Communication;
 
-/// <content>Messages of any number of tensors on the CPU, whose types and shapes the receiver does not know before.</content>
+/// <content>Messages of any number of tensors, whose types and shapes the receiver does not know before.</content>
 public abstract unsafe partial class ProcessGroup
 {
     /// <summary>Sends tensors to one rank in the background; messages of a pair arrive in the order they were sent.</summary>
@@ -20,6 +20,11 @@ public abstract unsafe partial class ProcessGroup
             using var value = tensor.detach();
             return TensorLease.Of(Devices, [value], written: false, outlive: true);
         }).ToArray();
+
+        // On a GPU a message follows what the caller has queued there by now.
+        var messages = leases.Select(lease => lease.Device is { } device
+            ? MessageOnDevice(SendCall(lease, destination, site) with { InBackground = true }, Devices.Open(device), lease)
+            : null).ToArray();
         return FollowUp(CollectiveKind.Send, destination, recording =>
         {
             try
@@ -31,13 +36,21 @@ public abstract unsafe partial class ProcessGroup
                         SendPart(new FlatBuffer(address + TensorListHeader.FirstLength, (header.Length - TensorListHeader.FirstLength) * sizeof(long)));
                 }
 
-                foreach (var lease in leases)
-                    Execute(SendCall(lease, destination, site) with { InBackground = true }, recording);
+                foreach (var (lease, message) in leases.Zip(messages))
+                {
+                    if (message is not null)
+                        message.Queue(recording);
+                    else
+                        Execute(SendCall(lease, destination, site) with { InBackground = true }, recording);
+                }
             }
             finally
             {
-                foreach (var lease in leases)
-                    lease.Dispose();
+                foreach (var (lease, message) in leases.Zip(messages))
+                {
+                    if (message is null)
+                        lease.Dispose();
+                }
             }
 
             void SendPart(FlatBuffer part) => Execute(
@@ -66,8 +79,18 @@ public abstract unsafe partial class ProcessGroup
 
             foreach (var tensor in received.Allocate(header, allocate))
             {
-                using var lease = TensorLease.Of(Devices, [tensor], written: true, outlive: false);
-                Execute(ReceiveCall(lease, source, site) with { InBackground = true }, recording);
+                var lease = TensorLease.Of(Devices, [tensor], written: true, outlive: true);
+                var call = ReceiveCall(lease, source, site) with { InBackground = true };
+                if (lease.Device is { } device)
+                {
+                    var message = MessageOnDevice(call, Devices.Open(device), lease);
+                    message.Queue(recording);
+                    received.OnDevice.Add(message.Work);
+                    continue;
+                }
+
+                using (lease)
+                    Execute(call, recording);
             }
 
             void ReceivePart(long[] whole, int start)

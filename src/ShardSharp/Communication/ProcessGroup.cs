@@ -108,6 +108,9 @@ public abstract partial class ProcessGroup : IDisposable
     /// <summary>Bytes of the buffers that collectives of this rank use at most; null where the backend does not say.</summary>
     internal virtual long? BufferBytes => null;
 
+    /// <summary>Whether what ranks exchange fastest is memory of GPUs.</summary>
+    internal virtual bool IsOfDevices => false;
+
     /// <summary>Whether the ranks are threads of one process.</summary>
     internal virtual bool IsWithinProcess => false;
 

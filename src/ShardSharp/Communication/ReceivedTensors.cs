@@ -11,11 +11,16 @@ internal sealed class ReceivedTensors
     /// <summary>The operation that receives them.</summary>
     public Work? Work { get; set; }
 
+    /// <summary>Those that a GPU receives, which the caller's work there has to wait for.</summary>
+    public List<Work> OnDevice { get; } = [];
+
     /// <summary>Waits for the tensors, which then belong to the caller; null where the sender had none.</summary>
     /// <exception cref="CommunicationException">The operation failed.</exception>
     public IReadOnlyList<(Tensor? Value, bool RequiresGradient)> Wait()
     {
         Work!.Wait();
+        foreach (var work in OnDevice)
+            work.Wait();
         return [.. _tensors.Zip(_requireGradient)];
     }
 

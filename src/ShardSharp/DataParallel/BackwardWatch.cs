@@ -1,4 +1,5 @@
 using ShardSharp.Modules;
+using ShardSharp.Native;
 using static TorchSharp.torch;
 
 namespace ShardSharp.DataParallel;
@@ -21,7 +22,7 @@ internal sealed class BackwardWatch : IDisposable
     /// <param name="capacity">Bytes of parameters that a watched part has at most, if it can be divided.</param>
     public void Watch(nn.Module part, long capacity)
     {
-        var bytes = part.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
+        var bytes = part.parameters().Sum(TensorBytes.Of);
         if (part is nn.Module<Tensor, Tensor> && (bytes <= capacity || !part.children().Any()))
         {
             if (bytes > 0 && !_hooks.ContainsKey(part))

@@ -130,7 +130,7 @@ internal sealed class GradientReducer : IReplicaEngine
             var bytes = 0L;
             foreach (var named in ofType)
             {
-                var size = named.Parameter.numel() * named.Parameter.element_size();
+                var size = TensorBytes.Of(named.Parameter);
                 if (bucket.Count > 0 && bytes + size > capacity)
                 {
                     yield return bucket;

@@ -1,4 +1,5 @@
 using System.Reflection;
+using ShardSharp.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -16,5 +17,5 @@ internal static class OptimizerStateSize
         .GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
         .Select(field => field.GetValue(state))
         .OfType<Tensor>()
-        .Sum(tensor => tensor.numel() * tensor.element_size());
+        .Sum(TensorBytes.Of);
 }

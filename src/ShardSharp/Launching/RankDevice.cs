@@ -15,7 +15,8 @@ internal static class RankDevice
     {
         try
         {
-            return CudaDevices.OfThisProcess.Open(NcclRendezvous.DeviceOf(CudaDriver.Load().DeviceCount, localRank, localSize));
+            return CudaDevices.OfThisProcess.Open(
+                NcclRendezvous.DeviceOf(CudaDriver.Load().DeviceCount, localRank, localSize, NcclRendezvous.SharesDevices));
         }
         catch (CudaException failure)
         {
@@ -30,7 +31,7 @@ internal static class RankDevice
         try
         {
             var visible = CudaDriver.Load().DeviceCount;
-            if (visible < ranks)
+            if (visible < ranks && !(visible > 0 && NcclRendezvous.SharesDevices))
             {
                 throw new PlatformNotSupportedException(
                     $"NCCL needs a GPU for each rank: ranks = {ranks}, and this host shows {visible} (CUDA_VISIBLE_DEVICES = "

@@ -44,7 +44,6 @@ internal sealed class SessionLauncher
 
     public int Run()
     {
-        RequireSupported();
         if (_cluster is not null)
             return JoinAsRank(_cluster);
         if (Configuration.Ranks == 1)
@@ -149,18 +148,6 @@ internal sealed class SessionLauncher
         var device = RankDevice.Open(place.Rank, place.Size);
         var group = world.Size == 1 ? world : NcclRendezvous.Join(world, device, Configuration.CollectiveTimeout, _site);
         return new Session(_loaded, group, place, new Lock(), _site, torch.device(DeviceType.CUDA, device.Index)) { RestartCount = _restarts };
-    }
-
-    /// <summary>Refuses what works on the CPU alone so far.</summary>
-    private void RequireSupported()
-    {
-        if (Configuration.UsesNccl && (Configuration.ShardsState || Configuration.DelayedParameterInitialization))
-        {
-            throw new PlatformNotSupportedException(
-                "Sharded data parallelism, optimizer state sharding and delayed parameter initialisation keep parameters in memory of the host "
-                + "so far, and NCCL carries a GPU's. Leave out sharded_data_parallel_degree, shard_optimizer_state and "
-                + "delayed_parameter_initialization, or NCCL.");
-        }
     }
 
     private void RequireProcesses(ClusterEnvironment cluster)

@@ -1,5 +1,6 @@
 using ShardSharp.Communication;
 using ShardSharp.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Optimizers;
@@ -15,10 +16,27 @@ internal static class GradientNorm
     /// <returns>The same on every rank; not a finite number if any gradient on any rank has an element that is none.</returns>
     public static double Of(IEnumerable<(Tensor Gradient, int Holders)> gradients, params ReadOnlySpan<ProcessGroup?> ranks)
     {
-        Span<double> sum = [gradients.Sum(each => SumOfSquares.Of(each.Gradient) / each.Holders)];
+        Span<double> sum = [SumOf(gradients)];
         foreach (var group in ranks)
             group?.AllReduce(sum);
         return Math.Sqrt(sum[0]);
+    }
+
+    /// <summary>The sum of squares of this rank's gradients; a GPU is waited for once.</summary>
+    private static double SumOf(IEnumerable<(Tensor Gradient, int Holders)> gradients)
+    {
+        using var scope = NewDisposeScope();
+        var onHost = 0.0;
+        var onDevice = new List<Tensor>();
+        foreach (var (gradient, holders) in gradients)
+        {
+            if (gradient.device_type == DeviceType.CPU)
+                onHost += SumOfSquares.Of(gradient) / holders;
+            else
+                onDevice.Add(SumOfSquares.OnDevice(gradient).div_(holders));
+        }
+
+        return onDevice.Count == 0 ? onHost : onHost + stack(onDevice).sum().item<double>();
     }
 
     /// <summary>Scales all gradients so that their norm is at most <paramref name="maximum"/>; leaves them alone if it is already.</summary>
@@ -33,7 +51,7 @@ internal static class GradientNorm
         using var _ = no_grad();
         foreach (var ofType in gradients.GroupBy(gradient => gradient.dtype))
         {
-            using var scalar = tensor(factor, dtype: ofType.Key);
+            using var scalar = tensor(factor, ofType.Key, ofType.First().device);
             ForeachOperators.Multiply([.. ofType], scalar);
         }
     }

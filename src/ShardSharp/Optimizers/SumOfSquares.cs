@@ -1,5 +1,6 @@
 using System.Numerics;
 using ShardSharp.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Optimizers;
@@ -11,9 +12,14 @@ namespace ShardSharp.Optimizers;
 /// </remarks>
 internal static unsafe class SumOfSquares
 {
+    /// <summary>How many elements of a GPU's tensor have a copy in float64 at a time.</summary>
+    private const long ElementsAtOnce = 1 << 24;
+
     public static double Of(Tensor tensor)
     {
         using var scope = NewDisposeScope();
+        if (tensor.device_type != DeviceType.CPU)
+            return OnDevice(tensor).item<double>();
         var dense = tensor.contiguous();
         if (dense.dtype != ScalarType.Float64)
             dense = dense.to_type(ScalarType.Float32);
@@ -21,6 +27,18 @@ internal static unsafe class SumOfSquares
         var sum = dense.dtype == ScalarType.Float64 ? Of((double*)values, dense.numel()) : Of((float*)values, dense.numel());
         GC.KeepAlive(dense);
         return sum;
+    }
+
+    /// <summary>The sum of a tensor of a GPU, in the order of libtorch's kernel, as a scalar on the GPU: nothing waits for it.</summary>
+    public static Tensor OnDevice(Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        var sums = tensor.reshape(-1).split(ElementsAtOnce).Select(part =>
+        {
+            using var partly = NewDisposeScope();
+            return linalg.vector_norm(part.to_type(ScalarType.Float64)).square().MoveToOuterDisposeScope();
+        });
+        return stack([.. sums]).sum().MoveToOuterDisposeScope();
     }
 
     private static double Of(double* values, long count)

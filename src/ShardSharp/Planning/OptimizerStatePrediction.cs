@@ -1,3 +1,4 @@
+using ShardSharp.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,7 +10,7 @@ internal static class OptimizerStatePrediction
     /// <summary>Bytes; null for a kind that is not known here.</summary>
     /// <param name="optimizer">An optimizer over what this rank updates.</param>
     public static long? Of(optim.Optimizer optimizer) =>
-        TensorsPerParameter(optimizer) is { } tensors ? tensors * optimizer.parameters().Sum(parameter => parameter.numel() * parameter.element_size()) : null;
+        TensorsPerParameter(optimizer) is { } tensors ? tensors * optimizer.parameters().Sum(TensorBytes.Of) : null;
 
     /// <summary>How many tensors of a parameter's size TorchSharp's optimizers keep for it.</summary>
     private static int? TensorsPerParameter(optim.Optimizer optimizer) => optimizer switch

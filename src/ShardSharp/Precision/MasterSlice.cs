@@ -7,7 +7,7 @@ namespace ShardSharp.Precision;
 internal sealed class MasterSlice(Tensor rounded) : IDisposable
 {
     /// <summary>The values, as many as in the module's memory; zeros at first.</summary>
-    public Tensor Values { get; } = zeros(rounded.shape, ScalarType.Float32).DetachFromDisposeScope();
+    public Tensor Values { get; } = zeros(rounded.shape, ScalarType.Float32, rounded.device).DetachFromDisposeScope();
 
     /// <summary>Gives the module the values of now, each rounded to nearest.</summary>
     public void Publish()

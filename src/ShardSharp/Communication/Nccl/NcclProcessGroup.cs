@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using ShardSharp.Native;
 
@@ -17,7 +18,7 @@ internal sealed class NcclProcessGroup : ProcessGroup
     private readonly ProcessGroup _host;
     private readonly NcclLine _line;
     private readonly CallAgreement _agreement;
-    private readonly Dictionary<(CollectiveKind Direction, int Peer), MessageLine> _messages = [];
+    private readonly ConcurrentDictionary<(CollectiveKind Direction, int Peer), MessageLine> _messages = [];
     private readonly bool _ownsWorld;
     private DeviceWork? _last;
 
@@ -44,6 +45,10 @@ internal sealed class NcclProcessGroup : ProcessGroup
     internal override IRankDelays? Delays => _host.Delays;
 
     internal override IFailureBoard? Failures => _host.Failures;
+
+    internal override bool IsOfDevices => true;
+
+    internal override bool IsWithinProcess => _host.IsWithinProcess;
 
     private protected override void Execute(in CollectiveCall call) => _host.Perform(call);
 
@@ -101,17 +106,11 @@ internal sealed class NcclProcessGroup : ProcessGroup
 
     private DeviceWork Queue(CollectiveCall call, TensorLease first, TensorLease second)
     {
-        var work = new DeviceWork(_world, $"{call} in group '{Name}' at {call.Site}", first, second);
+        var work = WorkOf(call, first, second);
         var mark = DeviceMark.Record(_world.Device);
         if (call.Kind is CollectiveKind.Send or CollectiveKind.Receive)
         {
-            var messages = MessagesOf(call);
-            _ = FollowUp(call.Kind, call.Peer, recording =>
-            {
-                _ = work.Record(recording, call);
-                QueueOn(() => messages.Announce(call), call, mark, work);
-                work.Agreed();
-            });
+            _ = FollowUp(call.Kind, call.Peer, recording => QueueMessage(call, work, mark, recording));
             return work;
         }
 
@@ -133,6 +132,25 @@ internal sealed class NcclProcessGroup : ProcessGroup
         return work;
     }
 
+    private protected override DeviceMessage MessageOnDevice(CollectiveCall call, ICudaDevice device, TensorLease lease)
+    {
+        Require(call, device);
+        _world.ThrowIfFailed();
+        var work = WorkOf(call, lease, default);
+        var mark = DeviceMark.Record(_world.Device);
+        return new DeviceMessage(work.Work, recording => QueueMessage(call, work, mark, recording));
+    }
+
+    private DeviceWork WorkOf(in CollectiveCall call, TensorLease first, TensorLease second) =>
+        new(_world, $"{call} in group '{Name}' at {call.Site}", first, second);
+
+    private void QueueMessage(CollectiveCall call, DeviceWork work, DeviceMark mark, GroupRecording recording)
+    {
+        _ = work.Record(recording, call);
+        QueueOn(() => MessagesOf(call).Announce(call), call, mark, work);
+        work.Agreed();
+    }
+
     private void QueueOn(Func<NcclLine> meet, in CollectiveCall call, DeviceMark mark, DeviceWork work)
     {
         try
@@ -151,12 +169,9 @@ internal sealed class NcclProcessGroup : ProcessGroup
         }
     }
 
-    private MessageLine MessagesOf(in CollectiveCall call)
-    {
-        if (!_messages.TryGetValue((call.Kind, call.Peer), out var messages))
-            _messages[(call.Kind, call.Peer)] = messages = new MessageLine(_world, _host, call.Kind, call.Peer);
-        return messages;
-    }
+    /// <summary>Called on the threads of the pairs.</summary>
+    private MessageLine MessagesOf(CollectiveCall call) =>
+        _messages.GetOrAdd((call.Kind, call.Peer), _ => new MessageLine(_world, _host, call.Kind, call.Peer));
 
     private void Require(in CollectiveCall call, ICudaDevice device)
     {

@@ -43,10 +43,11 @@ internal sealed class ShardedEngine : IReplicaEngine
     /// <param name="group">All ranks that hold the same parameters.</param>
     /// <param name="shard">Those of them that share one copy.</param>
     /// <param name="replicate">Those of them that own the same slice of different copies.</param>
+    /// <param name="device">Where the model computes; parameters that are elsewhere come there slice by slice.</param>
     /// <param name="isUnit">Which modules are units, by name; null to choose them.</param>
     /// <param name="recomputation">Tells when gradients are not yet what they will be; null where the model never computes again.</param>
     public ShardedEngine(
-        nn.Module module, ParallelConfiguration configuration, ProcessGroup group, ProcessGroup shard, ProcessGroup replicate,
+        nn.Module module, ParallelConfiguration configuration, ProcessGroup group, ProcessGroup shard, ProcessGroup replicate, Device device,
         Func<string, bool>? isUnit, Recomputation? recomputation = null)
     {
         _recomputation = recomputation;
@@ -63,7 +64,7 @@ internal sealed class ShardedEngine : IReplicaEngine
 
         // Backward ends where forward began.
         _units = [.. ModuleUnits.Divide(module, rules).Reverse()
-            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit), precision), shard, replicate, precision))];
+            .Select(unit => new UnitGradients(new ShardedUnit(unit, shard, IsReleased(unit), precision, device), shard, replicate, precision))];
         _shard.Barrier();
         var pieces = Units.SelectMany(unit => unit.Pieces).ToDictionary(piece => piece.Name, piece => piece.Parameter);
         Parameters = [.. module.named_parameters().Select(named => (named.name, pieces[named.name]))];

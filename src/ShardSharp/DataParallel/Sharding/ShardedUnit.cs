@@ -2,6 +2,7 @@ using ShardSharp.Communication;
 using ShardSharp.Modules;
 using ShardSharp.Native;
 using ShardSharp.Precision;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ namespace ShardSharp.DataParallel.Sharding;
 internal sealed class ShardedUnit : IDisposable
 {
     private const int AlignmentBytes = 64;
-    private readonly SharedMemory _memory;
+    private readonly IUnitMemory _memory;
     private readonly MasterSlice? _master;
     private readonly long[][] _shapes;
     private readonly int _elementSize;
@@ -28,17 +29,17 @@ internal sealed class ShardedUnit : IDisposable
     /// <param name="shard">Ranks that each own a slice of them.</param>
     /// <param name="isReleased">Whether it is released between uses; for ranks that share no memory.</param>
     /// <param name="precision">What the module computes in; null for the type its parameters have.</param>
-    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased, PrecisionPolicy? precision)
+    /// <param name="device">Where the module computes: memory of a GPU is this rank's own.</param>
+    public ShardedUnit(ParameterUnit unit, ProcessGroup shard, bool isReleased, PrecisionPolicy? precision, Device device)
     {
         (Unit, IsReleased, _isShared) = (unit, isReleased, shard.SharesMemory);
         ElementType = precision?.Compute ?? unit.ElementType;
         _elementSize = ElementTypes.SizeOf(ElementType);
         Layout = new FlatLayout(unit.Parameters.Select(named => named.Parameter.numel()), shard.Size, AlignmentBytes / _elementSize);
-        var bytes = Math.Max(Layout.Length * _elementSize, 1);
-        _memory = shard.SharesMemory ? shard.AllocateShared(bytes) : SharedMemory.Private(bytes);
+        _memory = device.type == DeviceType.CPU && !shard.IsOfDevices
+            ? new HostUnitMemory(Layout, shard, ElementType)
+            : new DeviceUnitMemory(Layout, shard.Rank, ElementType, device, isReleased);
         _shapes = [.. unit.Parameters.Select(named => named.Parameter.shape)];
-        Whole = View(0, Layout.Length);
-        Slice = View(shard.Rank * Layout.SliceLength, Layout.SliceLength);
         _master = precision is null ? null : new MasterSlice(Slice);
         Pieces = new (string, Parameter, FlatLayout.Piece)[unit.Parameters.Count];
         using var scope = NewDisposeScope();
@@ -54,7 +55,7 @@ internal sealed class ShardedUnit : IDisposable
             else
                 Whole.narrow(0, Layout.OffsetOf(i), values.numel()).copy_(values);
             var data = _master?.Values.narrow(0, place.InSlice, place.Length).copy_(own)
-                ?? View((shard.Rank * Layout.SliceLength) + place.InSlice, place.Length);
+                ?? Slice.narrow(0, place.InSlice, place.Length);
             Pieces[i] = (name, (Parameter)new Parameter(data, parameter.requires_grad).DetachFromDisposeScope(), place);
         }
 
@@ -77,10 +78,10 @@ internal sealed class ShardedUnit : IDisposable
     public FlatLayout Layout { get; }
 
     /// <summary>The whole run of elements.</summary>
-    public Tensor Whole { get; }
+    public Tensor Whole => _memory.Whole;
 
     /// <summary>What this rank owns of it.</summary>
-    public Tensor Slice { get; }
+    public Tensor Slice => _memory.Slice;
 
     /// <summary>What this rank owns of each parameter, in the order of the unit's parameters.</summary>
     public (string Name, Parameter Parameter, FlatLayout.Piece Place)[] Pieces { get; }
@@ -96,7 +97,7 @@ internal sealed class ShardedUnit : IDisposable
     public bool IsHidden { get; private set; }
 
     /// <summary>Bytes of parameters that this rank holds now: its share of memory that ranks share.</summary>
-    public long HeldBytes => (_isShared || IsHidden ? Layout.SliceLength : Layout.Length) * _elementSize;
+    public long HeldBytes => _memory.Elements * _elementSize;
 
     /// <summary>The part of them that lies in memory which ranks share.</summary>
     public long HeldSharedBytes => _isShared ? HeldBytes : 0;
@@ -118,13 +119,17 @@ internal sealed class ShardedUnit : IDisposable
     /// <summary>Rounds what the optimizer has made of the pieces to what the module computes with, where that is something else.</summary>
     public void Publish() => _master?.Publish();
 
+    /// <summary>Makes room for what other ranks own, before it is gathered.</summary>
+    public void Renew() => _memory.Renew();
+
     /// <summary>Makes the module's parameters views of the memory.</summary>
     public void Show()
     {
         IsHidden = false;
         using var scope = NewDisposeScope();
+        using var _ = no_grad();
         for (var i = 0; i < _shapes.Length; i++)
-            TensorData.Set(Unit.Parameters[i].Parameter, _memory.View(Layout.OffsetOf(i) * _elementSize, _shapes[i], ElementType));
+            TensorData.Set(Unit.Parameters[i].Parameter, Whole.narrow(0, Layout.OffsetOf(i), Layout.LengthOf(i)).view(_shapes[i]));
     }
 
     /// <summary>
@@ -135,12 +140,10 @@ internal sealed class ShardedUnit : IDisposable
     {
         IsHidden = true;
         using var scope = NewDisposeScope();
-        var nothing = empty(0, ElementType);
+        var nothing = empty(0, ElementType, Whole.device);
         foreach (var (_, parameter) in Unit.Parameters)
             TensorData.Set(parameter, nothing);
-        var (start, length) = (TensorMemory.DataPointer(Slice) - _memory.Address, Layout.SliceLength * _elementSize);
-        _memory.Discard(0, start);
-        _memory.Discard(start + length, _memory.Length - start - length);
+        _memory.Release();
     }
 
     /// <summary>Frees the memory; the module's parameters must not be used any more.</summary>
@@ -149,11 +152,6 @@ internal sealed class ShardedUnit : IDisposable
         foreach (var (_, piece, _) in Pieces)
             piece.Dispose();
         _master?.Dispose();
-        Whole.Dispose();
-        Slice.Dispose();
         _memory.Dispose();
     }
-
-    private Tensor View(long offset, long length) =>
-        _memory.View(offset * _elementSize, [length], ElementType).DetachFromDisposeScope();
 }

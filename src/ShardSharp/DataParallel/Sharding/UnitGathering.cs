@@ -52,5 +52,9 @@ internal sealed class UnitGathering(ShardedUnit unit, ProcessGroup group)
         IsWhole = false;
     }
 
-    private void Gather() => _work = group.AllGatherAsync(unit.Whole, unit.Slice);
+    private void Gather()
+    {
+        unit.Renew();
+        _work = group.AllGatherAsync(unit.Whole, unit.Slice);
+    }
 }

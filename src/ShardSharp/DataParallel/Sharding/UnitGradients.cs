@@ -50,7 +50,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
     /// <param name="lossScale">By what the gradients are too large.</param>
     public void Start(bool last, double lossScale)
     {
-        var type = precision?.Reduce ?? unit.ElementType;
+        var (type, device) = (precision?.Reduce ?? unit.ElementType, unit.Whole.device);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var contributions = new List<Tensor>();
@@ -60,15 +60,18 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
             var gradient = parameter.grad;
             if (gradient is not null)
                 _present[i] = 1;
-            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type));
+            contributions.Add(gradient?.to_type(type) ?? zeros(unit.Layout.LengthOf(i), type, device));
             parameter.grad = null;
             if (unit.Layout.PaddingAfter(i) is > 0 and var padding)
-                contributions.Add(zeros(padding, type));
+                contributions.Add(zeros(padding, type, device));
         }
 
         (_last, _lossScale) = (last, lossScale);
-        _incoming = empty(unit.Layout.SliceLength, type).DetachFromDisposeScope();
-        _scattering = shard.ReduceScatterAsync(_incoming, contributions.ToArray(), ReduceOperation.Mean);
+        _incoming = empty(unit.Layout.SliceLength, type, device).DetachFromDisposeScope();
+
+        // NCCL reduces one run at a time; a list would be as many reductions to each rank.
+        Tensor[] runs = shard.IsOfDevices ? [cat([.. contributions.Select(part => part.reshape(-1))])] : [.. contributions];
+        _scattering = shard.ReduceScatterAsync(_incoming, runs, ReduceOperation.Mean);
     }
 
     /// <summary>Waits for the averages, and adds them to those of earlier backwards.</summary>
@@ -94,7 +97,7 @@ internal sealed class UnitGradients(ShardedUnit unit, ProcessGroup shard, Proces
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using Scalar weight = 1 / _lossScale;
-        _slice ??= zeros(incoming.shape, type).DetachFromDisposeScope();
+        _slice ??= zeros(incoming.shape, type, incoming.device).DetachFromDisposeScope();
         _slice.add_(incoming, weight);
         incoming.Dispose();
     }

@@ -152,7 +152,7 @@ internal static class PartCosts
     /// <summary>What backward will need, as far as the allocator sees it: at least what is handed on, which the next part keeps.</summary>
     private static long Kept(Tensor[] inputs, IReadOnlyList<Tensor> outputs, long growth) => Math.Max(
         TensorAllocator.Install() ? growth : 0,
-        outputs.Where(output => !inputs.Contains(output, ReferenceEqualityComparer.Instance)).Sum(output => output.numel() * output.element_size()));
+        outputs.Where(output => !inputs.Contains(output, ReferenceEqualityComparer.Instance)).Sum(TensorBytes.Of));
 
     private static void Finish(IReadOnlyList<Tensor> microbatch)
     {
@@ -161,7 +161,7 @@ internal static class PartCosts
     }
 
     private static LayerCost Cost(ChainPart part, Dictionary<Tensor, string> shared, double time, long activations) =>
-        new(part.Name, time, part.Parameters.Sum(parameter => parameter.numel() * parameter.element_size()), activations)
+        new(part.Name, time, part.Parameters.Sum(TensorBytes.Of), activations)
         {
             SharedParameters = [.. part.Parameters.Where(shared.ContainsKey).Select(parameter => shared[parameter])],
         };

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace ShardSharp.Pipeline.Runtime;
 
 /// <summary>Memory for what other stages send, used again and again.</summary>
-internal sealed class BoundaryBuffers : IDisposable
+/// <param name="device">Where this rank computes.</param>
+internal sealed class BoundaryBuffers(Device device) : IDisposable
 {
     private readonly Dictionary<(ScalarType Type, string Shape), Stack<Tensor>> _free = [];
     private readonly HashSet<(ScalarType Type, string Shape)> _asked = [];
@@ -34,7 +35,7 @@ internal sealed class BoundaryBuffers : IDisposable
     }
 
     /// <summary>A tensor with any contents that is not used again.</summary>
-    public static Tensor Allocate(ScalarType type, long[] shape) => empty(shape, dtype: type).DetachFromDisposeScope();
+    public Tensor Allocate(ScalarType type, long[] shape) => empty(shape, type, device).DetachFromDisposeScope();
 
     /// <summary>Takes back a tensor that nobody reads any more.</summary>
     public void Return(Tensor buffer)

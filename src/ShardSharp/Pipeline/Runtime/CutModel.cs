@@ -59,7 +59,7 @@ internal sealed class CutModel
     public long GradientBytes => Held.parameters().Sum(parameter =>
     {
         using var gradient = parameter.grad;
-        var bytes = gradient is null ? 0 : gradient.numel() * gradient.element_size();
+        var bytes = gradient is null ? 0 : TensorBytes.Of(gradient);
         return bytes < AllocatorCode.SmallestBlock ? 0 : bytes;
     });
 

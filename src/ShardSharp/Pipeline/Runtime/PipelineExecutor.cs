@@ -1,15 +1,17 @@
 using ShardSharp.Activations;
 using ShardSharp.Communication;
 using ShardSharp.Pipeline.Schedules;
+using static TorchSharp.torch;
 
 namespace ShardSharp.Pipeline.Runtime;
 
 /// <summary>Runs any schedule on this rank: its actions in order, each as soon as what it needs has arrived.</summary>
 /// <param name="model">The cut model.</param>
 /// <param name="group">The ranks of the pipeline; nobody else sends messages in it.</param>
-internal sealed class PipelineExecutor(CutModel model, ProcessGroup group) : IDisposable
+/// <param name="device">Where this rank computes.</param>
+internal sealed class PipelineExecutor(CutModel model, ProcessGroup group, Device device) : IDisposable
 {
-    private readonly BoundaryBuffers _buffers = new();
+    private readonly BoundaryBuffers _buffers = new(device);
     private readonly Dictionary<int, WeightSplit> _splits = [];
     private bool _isBroken;
 

@@ -104,7 +104,7 @@ internal sealed class PipelineMessages
     private void ReceiveNext(int peer)
     {
         var key = _expected[peer].Dequeue();
-        _coming[key] = _group.ReceiveListAsync(peer, IsReused(key) ? _buffers.Rent : BoundaryBuffers.Allocate, Site);
+        _coming[key] = _group.ReceiveListAsync(peer, IsReused(key) ? _buffers.Rent : _buffers.Allocate, Site);
         _outstanding[peer]++;
     }
 }

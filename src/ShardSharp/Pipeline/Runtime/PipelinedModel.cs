@@ -12,6 +12,7 @@ internal sealed class PipelinedModel : IDisposable
 {
     private readonly ParallelConfiguration _configuration;
     private readonly ProcessGroup _group;
+    private readonly Device _device;
     private readonly List<ProcessGroup> _tieGroups = [];
     private readonly PipelineExecutor _executor;
     private readonly Dictionary<(int Microbatches, bool IsTraining), PipelineSchedule> _schedules = [];
@@ -20,11 +21,12 @@ internal sealed class PipelinedModel : IDisposable
     /// <param name="model">The model, cut.</param>
     /// <param name="configuration">How to run it.</param>
     /// <param name="pipeline">The ranks that have its stages.</param>
-    public PipelinedModel(CutModel model, ParallelConfiguration configuration, ProcessGroup pipeline)
+    /// <param name="device">Where this rank computes.</param>
+    public PipelinedModel(CutModel model, ParallelConfiguration configuration, ProcessGroup pipeline, Device device)
     {
-        (Model, _configuration) = (model, configuration);
+        (Model, _configuration, _device) = (model, configuration, device);
         _group = pipeline.Split("pipeline stages", [[.. Enumerable.Range(0, pipeline.Size)]]);
-        _executor = new PipelineExecutor(model, _group);
+        _executor = new PipelineExecutor(model, _group, device);
         Ties = FindTies();
     }
 
@@ -87,7 +89,7 @@ internal sealed class PipelinedModel : IDisposable
         Tensor[] all = [.. results.SelectMany(tensors => tensors)];
         var header = _group.BroadcastObject(TensorListHeader.Of(all), root);
         if (!IsLast)
-            all = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, dtype: tensor.Value.Type))];
+            all = [.. TensorListHeader.Read(header).Select(tensor => empty(tensor!.Value.Shape, tensor.Value.Type, _device))];
         foreach (var ofType in all.GroupBy(result => result.dtype))
             _group.Broadcast(ofType.ToArray(), root);
         _shared = Stopwatch.GetElapsedTime(since);

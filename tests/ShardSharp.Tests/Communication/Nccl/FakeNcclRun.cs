@@ -4,6 +4,7 @@ using ShardSharp.Communication;
 using ShardSharp.Communication.Nccl;
 using ShardSharp.Native;
 using ShardSharp.Testing;
+using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.Communication.Nccl;
@@ -37,6 +38,18 @@ internal sealed record FakeNcclRun
         var failures = Capture(program);
         if (failures.Count > 0)
             ExceptionDispatchInfo.Throw(failures[0].Failure);
+    }
+
+    /// <summary>Runs a training program on every rank; its tensors are those of a GPU that computes as the CPU does.</summary>
+    public void RunSessions(Action<Session> program, ParallelConfiguration configuration)
+    {
+        var loaded = ParallelConfiguration.Load([], new Dictionary<string, string>(), configuration with { Ranks = Ranks });
+        var construction = new Lock();
+        Run(group =>
+        {
+            using var session = new Session(loaded, group, (group.Rank, Ranks), construction, new CallSite("run", 0));
+            program(session);
+        });
     }
 
     /// <summary>Runs a program on every rank and returns what the ranks threw, the first to fail first.</summary>

@@ -195,6 +195,22 @@ public sealed class NcclFailureTests
         Assert.All(failures, failure => Assert.StartsWith("Ranks 0, 1 have the same GPU, GPU-one;", failure.Failure.Message, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Ranks_share_a_GPU_where_the_user_lets_them()
+    {
+        var cliques = new System.Collections.Concurrent.ConcurrentDictionary<Guid, FakeClique>();
+        Testing.RankHarness.Run(2, host =>
+        {
+            using var gpu = new FakeGpu { Identity = "GPU-one" };
+            using var nccl = new FakeNccl(cliques, gpu);
+            using var group = NcclRendezvous.Join(host, nccl, gpu, gpu, TimeSpan.FromMinutes(1), new CallSite("run", 0), sharesDevices: true);
+            using var tensor = ones(3);
+            group.AllReduce(tensor);
+            Assert.Equal(6, tensor.sum().item<float>());
+        });
+        Assert.Equal([0, 1, 0, 1], Enumerable.Range(0, 4).Select(rank => NcclRendezvous.DeviceOf(2, rank, 4, sharesDevices: true)));
+    }
+
     [Theory]
     [InlineData(8, 3, 4, 3)]
     [InlineData(4, 3, 4, 3)]

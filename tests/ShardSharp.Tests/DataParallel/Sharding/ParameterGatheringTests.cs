@@ -25,7 +25,7 @@ public sealed class ParameterGatheringTests
             using var scope = NewDisposeScope();
             using var module = nn.Sequential([.. Enumerable.Range(0, 4).Select(_ => nn.Linear(16, 16, hasBias: false))]);
             var rules = new UnitRules { MaximumElements = Layer, PersistenceThreshold = 0 };
-            ShardedUnit[] units = [.. ModuleUnits.Divide(module, rules).Select(unit => new ShardedUnit(unit, group, isReleased: true, precision: null))];
+            ShardedUnit[] units = [.. ModuleUnits.Divide(module, rules).Select(unit => new ShardedUnit(unit, group, isReleased: true, precision: null, CPU))];
             var gathering = new ParameterGathering(units, group.Split("gather", [[0, 1]]), maximumLive, action => action());
             var live = new List<long>();
             foreach (var layer in module.children().Cast<Linear>())

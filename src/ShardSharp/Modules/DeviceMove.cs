@@ -1,0 +1,33 @@
+using ShardSharp.Native;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace ShardSharp.Modules;
+
+/// <summary>Moves a model to a GPU while its parameters stay the same objects, and those that modules share stay shared.</summary>
+/// <remarks>
+/// TorchSharp's own <c>to</c> puts a new parameter in each place that has one: parameters that are tied come apart, and whoever knows a parameter
+/// keeps the one on the CPU.
+/// </remarks>
+internal static class DeviceMove
+{
+    /// <summary>Moves tensors.</summary>
+    /// <param name="tensors">Parameters and buffers; those that are there already stay as they are.</param>
+    /// <param name="device">Where to.</param>
+    public static void Apply(IEnumerable<Tensor> tensors, Device device)
+    {
+        using var _ = no_grad();
+        foreach (var tensor in tensors.Where(tensor => tensor.device_type != device.type))
+        {
+            using var moved = tensor.to(device);
+            TensorData.Set(tensor, moved);
+        }
+    }
+
+    /// <summary>Moves all of a module, what it has in fields of its own included.</summary>
+    public static void Apply(nn.Module module, Device device)
+    {
+        Apply(module.parameters().Cast<Tensor>().Concat(module.buffers()), device);
+        module.to(device);
+    }
+}
