@@ -21,7 +21,7 @@ internal static class PlanApplication
         RequirePairs(root, styled);
         if (plan.SequenceParallel)
             RequireStyles(root, styled);
-        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided)
+        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided, plan.ReleasesOutputs)
         {
             Styles = styled.ToDictionary(each => each.Key, each => each.Value.Style),
         };

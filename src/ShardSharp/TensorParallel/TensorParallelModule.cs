@@ -87,7 +87,7 @@ public sealed class TensorParallelModule : IDisposable
     /// <exception cref="TensorParallelException">The model computes something else than it did whole.</exception>
     internal void Activate()
     {
-        _context.Activate();
+        _context.Activate(_root);
         _check?.Run(_context);
 
         // What could not be tried is looked at while it trains.
@@ -97,6 +97,6 @@ public sealed class TensorParallelModule : IDisposable
         _check = null;
     }
 
-    /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
+    /// <summary>Says what a failure may have to do with divided layers; null for other failures.</summary>
     internal Exception? Explain(Exception failure) => _context.Explain(failure);
 }

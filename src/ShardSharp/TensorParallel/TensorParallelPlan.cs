@@ -14,6 +14,10 @@ namespace ShardSharp.TensorParallel;
 /// </param>
 public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParallelStyle> styles)
 {
+    private TensorParallelPlan(TensorParallelPlan other)
+        : this(other.Styles) =>
+        (SequenceParallel, KeepsLogitsDivided, ReleasesOutputs, Reasons) = (other.SequenceParallel, other.KeepsLogitsDivided, other.ReleasesOutputs, other.Reasons);
+
     /// <summary>Patterns and styles.</summary>
     public IReadOnlyDictionary<string, TensorParallelStyle> Styles { get; } = styles ?? throw new ArgumentNullException(nameof(styles));
 
@@ -28,6 +32,14 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
     /// <c>model.CrossEntropy</c> computes the loss without ever having them whole.
     /// </summary>
     public bool KeepsLogitsDivided { get; init; }
+
+    /// <summary>
+    /// Whether what modules with styles return is disposed when the module that called them returns something else, rather than with the dispose scope
+    /// of the whole forward. This saves the memory of what is only added to a residual. Code that keeps such a tensor longer, as in a field, fails with an
+    /// error that says so; views and clones of it may be kept.
+    /// </summary>
+    /// <value>Default false; true in plans of models of ShardSharp.HuggingFace.</value>
+    public bool ReleasesOutputs { get; init; }
 
     /// <summary>Why modules were left out, by their names, where the plan was made automatically.</summary>
     internal IReadOnlyDictionary<string, string> Reasons { get; init; } = new Dictionary<string, string>();
@@ -50,15 +62,13 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
 
     /// <summary>The same plan with or without sequence parallelism.</summary>
     /// <param name="enabled">Whether to divide activations along the sequence.</param>
-    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(Styles)
-    {
-        SequenceParallel = enabled, KeepsLogitsDivided = KeepsLogitsDivided, Reasons = Reasons,
-    };
+    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(this) { SequenceParallel = enabled };
 
     /// <summary>The same plan with logits left divided or gathered.</summary>
     /// <param name="enabled">Whether to leave them divided.</param>
-    public TensorParallelPlan WithDividedLogits(bool enabled = true) => new(Styles)
-    {
-        SequenceParallel = SequenceParallel, KeepsLogitsDivided = enabled, Reasons = Reasons,
-    };
+    public TensorParallelPlan WithDividedLogits(bool enabled = true) => new(this) { KeepsLogitsDivided = enabled };
+
+    /// <summary>The same plan with outputs disposed early or not.</summary>
+    /// <param name="enabled">What <see cref="ReleasesOutputs"/> is to be.</param>
+    public TensorParallelPlan WithReleasedOutputs(bool enabled = true) => new(this) { ReleasesOutputs = enabled };
 }
