@@ -23,7 +23,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private readonly List<(Parameter Parameter, ParameterLayout Layout)> _parameters = [];
     private readonly Dictionary<int, ProcessGroup> _copies = [];
     private readonly List<IDisposable> _hooks = [];
-    private readonly List<Action> _pending = [];
+    private readonly List<Func<IDisposable>> _registrations = [];
     private readonly SharedInput _input = new();
     private OutputRelease? _outputs;
 
@@ -63,7 +63,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     {
         if (!ModuleTree.IsCalled(module))
             throw new TensorParallelException($"Module '{name}' is a {module.GetType().Name}, which is never called itself: give styles to what it holds.");
-        _pending.Add(() => _hooks.Add(new ModuleHooks(
+        _registrations.Add(() => new ModuleHooks(
             module,
             given =>
             {
@@ -77,7 +77,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
                 var result = after is null ? returned : after(returned);
                 _outputs?.Add(result);
                 return result;
-            })));
+            }));
     }
 
     /// <summary>
@@ -87,10 +87,17 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     /// <param name="root">The model.</param>
     public void Activate(nn.Module root)
     {
-        _pending.ForEach(register => register());
-        _pending.Clear();
+        _hooks.AddRange(_registrations.Select(register => register()));
         if (releasesOutputs)
             _hooks.Add(_outputs = new OutputRelease(root, [.. Styles.Keys]));
+    }
+
+    /// <summary>Takes the hooks off, until they are put in place again.</summary>
+    public void Deactivate()
+    {
+        _hooks.ForEach(hook => hook.Dispose());
+        _hooks.Clear();
+        _outputs = null;
     }
 
     /// <summary>Keeps this rank's part of a parameter, in place: what holds the parameter sees the part.</summary>
@@ -196,8 +203,7 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
 
     public void Dispose()
     {
-        foreach (var hook in _hooks)
-            hook.Dispose();
+        Deactivate();
         foreach (var ranks in _copies.Values)
             ranks.Dispose();
         _input.Dispose();

@@ -16,7 +16,8 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
 {
     private TensorParallelPlan(TensorParallelPlan other)
         : this(other.Styles) =>
-        (SequenceParallel, KeepsLogitsDivided, ReleasesOutputs, Reasons) = (other.SequenceParallel, other.KeepsLogitsDivided, other.ReleasesOutputs, other.Reasons);
+        (SequenceParallel, KeepsLogitsDivided, ReleasesOutputs, Reasons, SequenceStyles, SequenceProblem) =
+            (other.SequenceParallel, other.KeepsLogitsDivided, other.ReleasesOutputs, other.Reasons, other.SequenceStyles, other.SequenceProblem);
 
     /// <summary>Patterns and styles.</summary>
     public IReadOnlyDictionary<string, TensorParallelStyle> Styles { get; } = styles ?? throw new ArgumentNullException(nameof(styles));
@@ -44,9 +45,19 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
     /// <summary>Why modules were left out, by their names, where the plan was made automatically.</summary>
     internal IReadOnlyDictionary<string, string> Reasons { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Styles that sequence parallelism needs besides, where the plan was made automatically.</summary>
+    internal IReadOnlyDictionary<string, TensorParallelStyle> SequenceStyles { get; init; } = new Dictionary<string, TensorParallelStyle>();
+
+    /// <summary>Why sequences cannot be divided, where the plan was made automatically; null if they can or nobody has looked.</summary>
+    internal string? SequenceProblem { get; init; }
+
+    /// <summary>All that is applied: patterns and styles, the first that fits a module first.</summary>
+    internal IEnumerable<KeyValuePair<string, TensorParallelStyle>> Applied => SequenceParallel ? Styles.Concat(SequenceStyles) : Styles;
+
     /// <summary>
     /// Makes a plan by looking at one forward of a module: attention and feed-forward networks are recognised by the calls of their linear layers,
-    /// and tried out part by part on this rank before they are divided. Without sequence parallelism.
+    /// and tried out part by part on this rank before they are divided. Without sequence parallelism, which <see cref="WithSequenceParallelism"/> turns
+    /// on where trying has shown that what lies between divided layers treats each position for itself.
     /// </summary>
     /// <param name="module">The module, whole.</param>
     /// <param name="degree">Number of ranks.</param>
@@ -62,7 +73,12 @@ public sealed class TensorParallelPlan(IReadOnlyDictionary<string, TensorParalle
 
     /// <summary>The same plan with or without sequence parallelism.</summary>
     /// <param name="enabled">Whether to divide activations along the sequence.</param>
-    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => new(this) { SequenceParallel = enabled };
+    /// <exception cref="TensorParallelException">The plan was made automatically, and the model's sequences cannot be divided; the message says why.</exception>
+    public TensorParallelPlan WithSequenceParallelism(bool enabled = true) => enabled && SequenceProblem is not null
+        ? throw new TensorParallelException(
+            $"Sequences are not divided by this automatic plan: {SequenceProblem}. Leave sequence parallelism off, or write a plan with the styles "
+            + "SequenceParallel, SequenceScatter, SequenceGather and Replicated for what lies between divided layers.")
+        : new(this) { SequenceParallel = enabled };
 
     /// <summary>The same plan with logits left divided or gathered.</summary>
     /// <param name="enabled">Whether to leave them divided.</param>
