@@ -12,7 +12,9 @@ public sealed class TensorParallelModule : IDisposable
     private readonly TensorParallelContext _context;
     private readonly nn.Module _root;
     private readonly bool _knowsDraws;
+    private readonly bool _knowsGradients;
     private DrawWatch? _watch;
+    private PartWatch? _parts;
 
     /// <param name="root">The model, whole and equal on all ranks.</param>
     /// <param name="plan">The plan.</param>
@@ -25,7 +27,7 @@ public sealed class TensorParallelModule : IDisposable
         _root = root;
         using var check = group.Size == 1 ? null : PlanCheck.Of(root, example, isGuess, group, plan);
         _context = PlanApplication.Apply(root, plan, group);
-        _knowsDraws = check is { KnowsDraws: true };
+        (_knowsDraws, _knowsGradients) = (check is { KnowsDraws: true }, check is { KnowsGradients: true });
         if (check is not null)
             Try(check);
 
@@ -70,6 +72,7 @@ public sealed class TensorParallelModule : IDisposable
     public void Dispose()
     {
         _watch?.Dispose();
+        _parts?.Dispose();
         _context.Dispose();
     }
 
@@ -80,6 +83,7 @@ public sealed class TensorParallelModule : IDisposable
     internal IDisposable GatherParameters(IDisposable inner) => new WholeParameters(_context, inner);
 
     /// <summary>Puts the hooks in place, when those that gather parameters are.</summary>
+    /// <exception cref="TensorParallelException">The plan was not tried, and leaves open which gradients are to be summed.</exception>
     internal void Activate()
     {
         _context.Activate(_root);
@@ -87,6 +91,8 @@ public sealed class TensorParallelModule : IDisposable
         // What could not be tried is looked at while it trains.
         if (_context.Group.Size > 1 && !_knowsDraws && RandomDraws.CanTell(_context.Group))
             _watch = new DrawWatch(_root, _context);
+        if (_context.Group.Size > 1 && !_knowsGradients)
+            _parts = new PartWatch(_root, _context);
     }
 
     private void Try(PlanCheck check)

@@ -52,6 +52,9 @@ internal sealed class PlanCheck(nn.Module root, object?[] example, ModelTrace be
     /// <summary>Whether it is known where the model draws random numbers.</summary>
     public bool KnowsDraws => draws is not null;
 
+    /// <summary>Whether gradients are compared, too.</summary>
+    public bool KnowsGradients => gradients is not null;
+
     /// <summary>Runs the model as it is now on all ranks.</summary>
     /// <exception cref="TensorParallelException">It computes something else.</exception>
     public void Run(TensorParallelContext context)
