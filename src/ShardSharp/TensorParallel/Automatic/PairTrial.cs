@@ -22,8 +22,13 @@ internal sealed class PairTrial(
 
     private readonly HashSet<string> _whole = [];
 
-    /// <summary>A module between with parameters that is called with no part, as with positions, so that its gradient may be a part unseen; null for none.</summary>
-    public string? CalledAlone => between.FirstOrDefault(call => _whole.Contains(call.Name) && call.Module.named_parameters(recurse: false).Any())?.Name;
+    /// <summary>
+    /// A module between with parameters that is called with no part, as with positions, so that its gradient may be a part unseen; null for none. Adapters
+    /// follow their layers.
+    /// </summary>
+    public string? CalledAlone => between.FirstOrDefault(call =>
+        _whole.Contains(call.Name) && call.Module.named_parameters(recurse: false).Any()
+        && !columns.Any(column => IsAdapterOf(column.Layer, call.Module)))?.Name;
 
     /// <summary>Names of the modules between that are called with a part.</summary>
     public HashSet<string> CalledWithPart { get; } = [];
@@ -80,6 +85,9 @@ internal sealed class PairTrial(
 
     /// <summary>Parameters that are divided with a layer's inputs, along their second dimension.</summary>
     private static Parameter[] Inputs(Linear layer) => LinearAdapter.Of(layer) is { } adapter ? [layer.weight!, adapter.Down.weight!] : [layer.weight!];
+
+    private static bool IsAdapterOf(Linear layer, nn.Module module) =>
+        LinearAdapter.Of(layer) is { } adapter && (ReferenceEquals(module, adapter.Down) || ReferenceEquals(module, adapter.Up));
 
     private static double Bound(Tensor tensor) => tensor.dtype is ScalarType.Float32 or ScalarType.Float64 ? Tolerance : HalfTolerance;
 

@@ -16,6 +16,12 @@ internal sealed class SequenceSearch(ModelTrace trace, IReadOnlyDictionary<strin
 {
     private const double Tolerance = 1e-4, HalfTolerance = 3e-2;
 
+    /// <summary>Adapters of divided layers, which follow these.</summary>
+    private readonly HashSet<object> _adapters = new(
+        ModuleTree.Walk(trace.Root.Module).Where(below => pairs.ContainsKey(below.Name) && LinearAdapter.Of(below.Module) is not null)
+            .SelectMany(below => below.Module.children()),
+        ReferenceEqualityComparer.Instance);
+
     private string? _problem;
 
     /// <summary>The styles that are needed besides those of the plan.</summary>
@@ -79,7 +85,7 @@ internal sealed class SequenceSearch(ModelTrace trace, IReadOnlyDictionary<strin
                 return Copies(call.Arguments);
             }
 
-            if (isInside || style is not null || !call.DependsOnWhole)
+            if (isInside || style is not null || !call.DependsOnWhole || _adapters.Contains(module))
                 return given;
             Choose(call, given);
             return Styles[call.Name] is SequenceGather ? Copies(call.Arguments) : given;
