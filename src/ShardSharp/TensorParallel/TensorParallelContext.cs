@@ -212,6 +212,14 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private long TotalOf(Tensor part)
     {
         var local = part.shape[^2];
+        if (SequenceLength is null)
+        {
+            // What begins with a part, as a later stage of a pipeline does, is told by the others.
+            Span<double> lengths = [local];
+            group.AllReduce(lengths);
+            SequenceLength = (long)lengths[0];
+        }
+
         return SequenceLength is { } total && new Division(total, group.Size)[group.Rank].Length == local ? total : local * group.Size;
     }
 }

@@ -82,6 +82,9 @@ public sealed class TensorParallelModule : IDisposable
     /// <param name="inner">Disposed after it: what has made this rank's parts readable.</param>
     internal IDisposable GatherParameters(IDisposable inner) => new WholeParameters(_context, inner);
 
+    /// <summary>Says that a stage of a pipeline computes another microbatch, whose sequences may have another length.</summary>
+    internal void BeginStage() => _context.SequenceLength = null;
+
     /// <summary>Puts the hooks in place, when those that gather parameters are.</summary>
     /// <exception cref="TensorParallelException">The plan was not tried, and leaves open which gradients are to be summed.</exception>
     internal void Activate()
