@@ -129,7 +129,7 @@ internal sealed class PairTrial(
         object? result;
         try
         {
-            result = new ModuleCall(parent.Module).Invoke(Copies(parent.Arguments));
+            result = new ModuleCall(parent.Module).Invoke(Evaluation.Copies(parent.Arguments));
         }
         catch (Exception failure) when (failure is ExternalException or ArgumentException or InvalidOperationException)
         {
@@ -149,11 +149,5 @@ internal sealed class PairTrial(
     {
         (TracedCall.HaveSameShapes(call.Arguments, given) ? _whole : CalledWithPart).Add(call.Name);
         return given;
-    }
-
-    private static object?[] Copies(object?[] arguments)
-    {
-        var complete = true;
-        return [.. arguments.Select(argument => TensorParts.Replace(argument, tensor => tensor.clone(), ref complete))];
     }
 }

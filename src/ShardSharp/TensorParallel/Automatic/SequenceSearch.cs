@@ -60,7 +60,7 @@ internal sealed class SequenceSearch(ModelTrace trace, IReadOnlyDictionary<strin
         ModuleHooks[] hooks = [.. called.Select(module => new ModuleHooks(module, given => Begin(module, given), End, outermost: true))];
         try
         {
-            Evaluation.Run(trace.Root.Module, () => new ModuleCall(trace.Root.Module).Invoke(Copies(trace.Root.Arguments)));
+            Evaluation.Run(trace.Root.Module, () => new ModuleCall(trace.Root.Module).Invoke(Evaluation.Copies(trace.Root.Arguments)));
         }
         catch (Exception failure) when (failure is ExternalException or ArgumentException or InvalidOperationException or IndexOutOfRangeException)
         {
@@ -82,13 +82,13 @@ internal sealed class SequenceSearch(ModelTrace trace, IReadOnlyDictionary<strin
             {
                 Require(IsPart(call.Arguments[0], given[0]), $"'{call.Name}' is not called with this rank's part of the sequence");
                 isInside |= style is ColumnParallel { GathersOutput: false };
-                return Copies(call.Arguments);
+                return Evaluation.Copies(call.Arguments);
             }
 
             if (isInside || style is not null || !call.DependsOnWhole || _adapters.Contains(module))
                 return given;
             Choose(call, given);
-            return Styles[call.Name] is SequenceGather ? Copies(call.Arguments) : given;
+            return Styles[call.Name] is SequenceGather ? Evaluation.Copies(call.Arguments) : given;
         }
 
         object? End(object? returned)
@@ -138,12 +138,6 @@ internal sealed class SequenceSearch(ModelTrace trace, IReadOnlyDictionary<strin
 
     private static bool Same(Tensor expected, Tensor actual) => Evaluation.Distance(expected, actual)
         <= (expected.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? HalfTolerance : Tolerance);
-
-    private static object?[] Copies(object?[] arguments)
-    {
-        var complete = true;
-        return [.. arguments.Select(argument => TensorParts.Replace(argument, tensor => tensor.clone(), ref complete))];
-    }
 
     private void Require(bool holds, string problem)
     {
