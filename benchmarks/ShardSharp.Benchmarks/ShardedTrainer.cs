@@ -57,7 +57,7 @@ internal sealed class ShardedTrainer : ITrainer
             ["_head"] = TensorParallelStyle.Column(gatherOutput: true),
         })
         {
-            SequenceParallel = options.SequenceParallel, KeepsLogitsDivided = true,
+            SequenceParallel = options.SequenceParallel, KeepsLogitsDivided = true, ReleasesOutputs = true,
         };
     }
 

@@ -23,7 +23,7 @@ public sealed partial class LanguageModel : nn.Module<Tensor, Tensor>, IPipeline
         : base(architecture.ClassName)
     {
         (Architecture, _configuration, Parts, _owned) = (architecture, configuration, tree.Parts, tree.Owned);
-        TensorParallelPlan = new TensorParallelPlan(tree.Styles);
+        TensorParallelPlan = new TensorParallelPlan(tree.Styles) { ReleasesOutputs = true };
         foreach (var (name, child) in tree.Children)
             register_module(name, child);
     }

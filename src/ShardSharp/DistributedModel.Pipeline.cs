@@ -67,7 +67,11 @@ public abstract partial class DistributedModel
         /// <summary>What the last stage computed for each microbatch, on its rank.</summary>
         public IReadOnlyList<IReadOnlyList<Tensor>> Results => model.Pipeline!.IsLast ? _results : [];
 
-        public IReadOnlyList<Tensor> Inputs(int microbatch) => Cast(arguments.InputsOf(microbatch), _precision?.Compute);
+        public IReadOnlyList<Tensor> Inputs(int microbatch)
+        {
+            model.TensorParallelism?.BeginStage();
+            return Cast(arguments.InputsOf(microbatch), _precision?.Compute);
+        }
 
         public Tensor? End(int microbatch, IReadOnlyList<Tensor> outputs)
         {

@@ -28,8 +28,9 @@ public sealed partial class Session
         ranks.BroadcastParameters();
         ranks.BroadcastBuffers();
         var chosen = plan is not null ? plan(module)
-            : module is ITensorParallelModule known ? OptimizedPlan(module, known.TensorParallelPlan)
-            : TensorParallelPlan.Automatic(module, Configuration.TensorParallelDegree);
+            : OptimizedPlan(module, module is ITensorParallelModule known
+                ? known.TensorParallelPlan
+                : TensorParallelPlan.Automatic(module, Configuration.TensorParallelDegree));
 
         // A model that is built in a file because it does not fit in memory is not computed with before it is divided, and of one that is cut into
         // stages no rank can compute all.
@@ -43,7 +44,7 @@ public sealed partial class Session
         return spread;
     }
 
-    /// <summary>A module's own plan, with sequence parallelism where memory is what counts and the plan can.</summary>
+    /// <summary>A module's own plan or an automatic one, with sequence parallelism where memory is what counts and the plan can.</summary>
     private TensorParallelPlan OptimizedPlan(nn.Module module, TensorParallelPlan plan) =>
         Configuration.Optimize == OptimizationGoal.Memory && PlanApplication.CanDivideSequences(module, plan) ? plan.WithSequenceParallelism() : plan;
 }

@@ -21,7 +21,7 @@ internal static class PlanApplication
         RequirePairs(root, styled);
         if (plan.SequenceParallel)
             RequireStyles(root, styled);
-        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided)
+        var context = new TensorParallelContext(group, plan.SequenceParallel, plan.KeepsLogitsDivided, plan.ReleasesOutputs)
         {
             Styles = styled.ToDictionary(each => each.Key, each => each.Value.Style),
         };
@@ -47,16 +47,23 @@ internal static class PlanApplication
     /// <summary>Whether a plan says of each module with parameters what it does where sequences are divided.</summary>
     public static bool CanDivideSequences(nn.Module root, TensorParallelPlan plan)
     {
-        var styled = Match(root, plan);
+        if (plan.SequenceProblem is not null)
+            return false;
+        var styled = Match(root, plan.WithSequenceParallelism());
         return ModuleTree.Walk(root).All(below => styled.ContainsKey(below.Name) || !below.Module.named_parameters(recurse: false).Any());
     }
+
+    /// <summary>The styles of a model's modules by their names.</summary>
+    /// <exception cref="TensorParallelException">A pattern fits no module.</exception>
+    public static IReadOnlyDictionary<string, TensorParallelStyle> StylesOf(nn.Module root, TensorParallelPlan plan) =>
+        Match(root, plan).ToDictionary(each => each.Key, each => each.Value.Style);
 
     /// <summary>The modules that patterns fit, with the styles of the first that do.</summary>
     private static Dictionary<string, (nn.Module Module, TensorParallelStyle Style)> Match(nn.Module root, TensorParallelPlan plan)
     {
         var styled = new Dictionary<string, (nn.Module, TensorParallelStyle)>();
         var modules = ModuleTree.Walk(root).Where(below => below.Name.Length > 0).ToArray();
-        foreach (var (text, style) in plan.Styles)
+        foreach (var (text, style) in plan.Applied)
         {
             var pattern = new NamePattern(text);
             var fits = modules.Where(below => pattern.Fits(below.Name)).ToArray();

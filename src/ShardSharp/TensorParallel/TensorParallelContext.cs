@@ -13,7 +13,8 @@ namespace ShardSharp.TensorParallel;
 /// <param name="group">Ranks that share each layer.</param>
 /// <param name="sequenceParallel">Whether what lies between pairs of divided layers is divided along the sequence.</param>
 /// <param name="keepsLogitsDivided">Whether layers whose output would be gathered leave it divided.</param>
-internal sealed class TensorParallelContext(ProcessGroup group, bool sequenceParallel, bool keepsLogitsDivided = false) : IDisposable
+/// <param name="releasesOutputs">Whether outputs of modules with styles are disposed when the module that called them returns.</param>
+internal sealed class TensorParallelContext(ProcessGroup group, bool sequenceParallel, bool keepsLogitsDivided = false, bool releasesOutputs = false) : IDisposable
 {
     /// <summary>Tensors are [.., sequence, features] between divided layers.</summary>
     public const int SequenceDimension = -2;
@@ -22,8 +23,9 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private readonly List<(Parameter Parameter, ParameterLayout Layout)> _parameters = [];
     private readonly Dictionary<int, ProcessGroup> _copies = [];
     private readonly List<IDisposable> _hooks = [];
-    private readonly List<Action> _pending = [];
+    private readonly List<Func<IDisposable>> _registrations = [];
     private readonly SharedInput _input = new();
+    private OutputRelease? _outputs;
 
     public ProcessGroup Group => group;
 
@@ -61,24 +63,41 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     {
         if (!ModuleTree.IsCalled(module))
             throw new TensorParallelException($"Module '{name}' is a {module.GetType().Name}, which is never called itself: give styles to what it holds.");
-        _pending.Add(() => _hooks.Add(new ModuleHooks(
+        _registrations.Add(() => new ModuleHooks(
             module,
             given =>
             {
                 LastCalled = name;
                 return before is null || IsSuspended ? given : before(given);
             },
-            returned => after is null || IsSuspended ? returned : after(returned))));
+            returned =>
+            {
+                if (IsSuspended)
+                    return returned;
+                var result = after is null ? returned : after(returned);
+                _outputs?.Add(result);
+                return result;
+            }));
     }
 
     /// <summary>
     /// Puts the hooks in place, inside of those of sharded data parallelism: what happens around a module's computation needs its parameters, which
     /// those gather before and release after it.
     /// </summary>
-    public void Activate()
+    /// <param name="root">The model.</param>
+    public void Activate(nn.Module root)
     {
-        _pending.ForEach(register => register());
-        _pending.Clear();
+        _hooks.AddRange(_registrations.Select(register => register()));
+        if (releasesOutputs)
+            _hooks.Add(_outputs = new OutputRelease(root, [.. Styles.Keys]));
+    }
+
+    /// <summary>Takes the hooks off, until they are put in place again.</summary>
+    public void Deactivate()
+    {
+        _hooks.ForEach(hook => hook.Dispose());
+        _hooks.Clear();
+        _outputs = null;
     }
 
     /// <summary>Keeps this rank's part of a parameter, in place: what holds the parameter sees the part.</summary>
@@ -161,18 +180,30 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     /// <summary>A parameter for computations that differ between ranks: its gradient is summed over them.</summary>
     public Tensor Shared(Parameter parameter) => CopyToRanks.Run(parameter, group);
 
-    /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
-    public TensorParallelException? Explain(Exception failure) => failure is ExternalException && group.Size > 1 && LastCalled is { } last
-        ? new TensorParallelException(
-            $"A computation failed after module '{last}', which is divided over {group.Size} ranks, was called. Code between divided layers must take "
-            + "sizes from its tensors: a view that assumes all heads or all features, as [.., heads, -1], has to be one of this rank's, [.., -1, headSize]. "
-            + $"The failure: {failure.Message.Split('\n')[0]}", failure)
-        : null;
+    /// <summary>Says what a failure may have to do with divided layers; null for other failures.</summary>
+    public TensorParallelException? Explain(Exception failure)
+    {
+        if (group.Size == 1 || LastCalled is not { } last)
+            return null;
+        if (releasesOutputs && OutputRelease.IsCause(failure))
+        {
+            return new TensorParallelException(
+                $"A tensor was used after it was disposed, when module '{last}' had been called last. The plan has ReleasesOutputs, so that what divided modules "
+                + "return is disposed when the module that called them returns something else. Code that keeps it longer, as in a field, needs a plan "
+                + "without (WithReleasedOutputs(false)), or keeps a clone.", failure);
+        }
+
+        return failure is ExternalException
+            ? new TensorParallelException(
+                $"A computation failed after module '{last}', which is divided over {group.Size} ranks, was called. Code between divided layers must take "
+                + "sizes from its tensors: a view that assumes all heads or all features, as [.., heads, -1], has to be one of this rank's, [.., -1, headSize]. "
+                + $"The failure: {failure.Message.Split('\n')[0]}", failure)
+            : null;
+    }
 
     public void Dispose()
     {
-        foreach (var hook in _hooks)
-            hook.Dispose();
+        Deactivate();
         foreach (var ranks in _copies.Values)
             ranks.Dispose();
         _input.Dispose();
@@ -181,6 +212,14 @@ internal sealed class TensorParallelContext(ProcessGroup group, bool sequencePar
     private long TotalOf(Tensor part)
     {
         var local = part.shape[^2];
+        if (SequenceLength is null)
+        {
+            // What begins with a part, as a later stage of a pipeline does, is told by the others.
+            Span<double> lengths = [local];
+            group.AllReduce(lengths);
+            SequenceLength = (long)lengths[0];
+        }
+
         return SequenceLength is { } total && new Division(total, group.Size)[group.Rank].Length == local ? total : local * group.Size;
     }
 }

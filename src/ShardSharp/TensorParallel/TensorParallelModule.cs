@@ -11,27 +11,25 @@ public sealed class TensorParallelModule : IDisposable
 {
     private readonly TensorParallelContext _context;
     private readonly nn.Module _root;
-    private PlanCheck? _check;
+    private readonly bool _knowsDraws;
+    private readonly bool _knowsGradients;
     private DrawWatch? _watch;
+    private PartWatch? _parts;
 
     /// <param name="root">The model, whole and equal on all ranks.</param>
     /// <param name="plan">The plan.</param>
     /// <param name="group">The ranks.</param>
     /// <param name="example">What to try the plan with; null for nothing.</param>
     /// <param name="isGuess">Whether the example was made up.</param>
+    /// <exception cref="TensorParallelException">The plan does not fit, or the model computes something else with it than whole.</exception>
     internal TensorParallelModule(nn.Module root, TensorParallelPlan plan, ProcessGroup group, object?[]? example, bool isGuess = true)
     {
         _root = root;
-        _check = group.Size == 1 ? null : PlanCheck.Of(root, example, isGuess, group);
-        try
-        {
-            _context = PlanApplication.Apply(root, plan, group);
-        }
-        catch
-        {
-            _check?.Dispose();
-            throw;
-        }
+        using var check = group.Size == 1 ? null : PlanCheck.Of(root, example, isGuess, group, plan);
+        _context = PlanApplication.Apply(root, plan, group);
+        (_knowsDraws, _knowsGradients) = (check is { KnowsDraws: true }, check is { KnowsGradients: true });
+        if (check is not null)
+            Try(check);
 
         Report = new TensorParallelReport(
             [.. _context.Styles.Select(styled => (styled.Key, styled.Value.Description))],
@@ -39,7 +37,8 @@ public sealed class TensorParallelModule : IDisposable
                 .. ModuleTree.Walk(root)
                     .Where(below => !_context.Styles.ContainsKey(below.Name) && below.Module.named_parameters(recurse: false).Any())
                     .Select(below => (below.Name, plan.Reasons.GetValueOrDefault(below.Name, "no pattern of the plan fits it"))),
-            ]);
+            ],
+            plan.SequenceProblem);
     }
 
     /// <summary>The ranks that share each layer.</summary>
@@ -72,8 +71,8 @@ public sealed class TensorParallelModule : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _check?.Dispose();
         _watch?.Dispose();
+        _parts?.Dispose();
         _context.Dispose();
     }
 
@@ -83,20 +82,37 @@ public sealed class TensorParallelModule : IDisposable
     /// <param name="inner">Disposed after it: what has made this rank's parts readable.</param>
     internal IDisposable GatherParameters(IDisposable inner) => new WholeParameters(_context, inner);
 
-    /// <summary>Puts the rest of the hooks in place, when those that gather parameters are, and tries the plan.</summary>
-    /// <exception cref="TensorParallelException">The model computes something else than it did whole.</exception>
+    /// <summary>Says that a stage of a pipeline computes another microbatch, whose sequences may have another length.</summary>
+    internal void BeginStage() => _context.SequenceLength = null;
+
+    /// <summary>Puts the hooks in place, when those that gather parameters are.</summary>
+    /// <exception cref="TensorParallelException">The plan was not tried, and leaves open which gradients are to be summed.</exception>
     internal void Activate()
     {
-        _context.Activate();
-        _check?.Run(_context);
+        _context.Activate(_root);
 
         // What could not be tried is looked at while it trains.
-        if (_context.Group.Size > 1 && _check is not { KnowsDraws: true } && RandomDraws.CanTell(_context.Group))
+        if (_context.Group.Size > 1 && !_knowsDraws && RandomDraws.CanTell(_context.Group))
             _watch = new DrawWatch(_root, _context);
-        _check?.Dispose();
-        _check = null;
+        if (_context.Group.Size > 1 && !_knowsGradients)
+            _parts = new PartWatch(_root, _context);
     }
 
-    /// <summary>Says what a failure of libtorch's may have to do with divided layers; null for other failures.</summary>
+    private void Try(PlanCheck check)
+    {
+        try
+        {
+            _context.Activate(_root);
+            check.Run(_context);
+            _context.Deactivate();
+        }
+        catch
+        {
+            _context.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Says what a failure may have to do with divided layers; null for other failures.</summary>
     internal Exception? Explain(Exception failure) => _context.Explain(failure);
 }

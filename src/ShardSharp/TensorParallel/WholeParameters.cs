@@ -21,7 +21,9 @@ internal sealed class WholeParameters : IDisposable
             return;
         using var scope = NewDisposeScope();
         using var unrecorded = no_grad();
-        foreach (var (parameter, layout) in context.Divided)
+
+        // Those of other stages of a pipeline are nowhere on these ranks.
+        foreach (var (parameter, layout) in context.Divided.Where(each => each.Parameter.numel() > 0))
         {
             var part = parameter.detach().DetachFromDisposeScope();
             TensorData.Set(parameter, Whole(part, layout));

@@ -29,13 +29,14 @@ public sealed class TensorParallelLoraTests
         model => model.TensorParallelPlan.WithSequenceParallelism(sequenceParallel));
 
     [Theory]
-    [InlineData("gpt2", 2)]
-    [InlineData("bert", 2)]
-    public void They_are_with_automatic_plans_too(string name, int ranks) => Compare(
+    [InlineData("gpt2", 2, true)]
+    [InlineData("bert", 2, false)]
+    [InlineData("llama", 4, true)]
+    public void They_are_with_automatic_plans_too(string name, int ranks, bool sequenceParallel) => Compare(
         name, ranks, new LoraOptions { Rank = 3, Alpha = 6 }, model =>
         {
-            using var example = zeros(1, 4, ScalarType.Int64);
-            var plan = TensorParallelPlan.Automatic(model, ranks, example);
+            using var example = arange(8, ScalarType.Int64).reshape(1, 8);
+            var plan = TensorParallelPlan.Automatic(model, ranks, example).WithSequenceParallelism(sequenceParallel);
             var adapted = model.Adapters!.Targets;
             Assert.Contains(plan.Styles, style => style.Value.Description.StartsWith("column-parallel", StringComparison.Ordinal) && adapted.Contains(style.Key));
             return plan;

@@ -24,10 +24,10 @@ public sealed class TensorParallelModelTests
         ("gpt2-options", 2, true), ("llama-tied", 4, false), ("qwen3", 4, false), ("bert", 2, true), ("roberta", 4, false),
     ];
 
-    public static TheoryData<string, int> Automatic { get; } =
+    public static TheoryData<string, int, bool> Automatic { get; } =
     [
         .. ReferenceModels.All.Select(row => row.Data).SelectMany(
-            name => new[] { 2, 4 }.Select(ranks => new TheoryDataRow<string, int>(name, ranks))),
+            name => new[] { (2, true), (4, false), (4, true) }.Select(layout => new TheoryDataRow<string, int, bool>(name, layout.Item1, layout.Item2))),
     ];
 
     /// <summary>Also with key and value heads that several ranks hold, and vocabularies and widths that ranks do not divide.</summary>
@@ -39,7 +39,8 @@ public sealed class TensorParallelModelTests
     /// <summary>The same with plans that nobody wrote.</summary>
     [Theory]
     [MemberData(nameof(Automatic))]
-    public void So_are_they_with_automatic_plans(string name, int ranks) => Compare(name, ranks, model => TensorParallelPlan.Automatic(model, ranks));
+    public void So_are_they_with_automatic_plans(string name, int ranks, bool sequenceParallel) =>
+        Compare(name, ranks, model => TensorParallelPlan.Automatic(model, ranks).WithSequenceParallelism(sequenceParallel));
 
     private static void Compare(string name, int ranks, Func<LanguageModel, TensorParallelPlan> plan) => RankHarness.Run(ranks, group =>
     {

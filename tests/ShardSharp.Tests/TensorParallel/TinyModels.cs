@@ -22,6 +22,15 @@ internal sealed record TinyShape
     /// <summary>Whether the feed-forward network divides by a norm of its inner features.</summary>
     public bool NormalisesInner { get; init; }
 
+    /// <summary>Whether the feed-forward network multiplies its inner features by a number of its own, a raw parameter of the block.</summary>
+    public bool ScalesInner { get; init; }
+
+    /// <summary>Whether a layer that is not divided gates the inner features.</summary>
+    public bool Gates { get; init; }
+
+    /// <summary>Whether each position has the mean of all taken off between the blocks.</summary>
+    public bool MixesPositions { get; init; }
+
     /// <summary>Where dropout by function is: in attention, in the feed-forward network, or of its result.</summary>
     public string? Drops { get; init; }
 }
@@ -71,19 +80,30 @@ internal sealed class TinyBlock : nn.Module<Tensor, Tensor>
     private readonly Linear _down;
     private readonly bool _normalises;
     private readonly string? _drops;
+    private readonly Parameter? _scale;
+    private readonly Linear? _gate;
+    private readonly bool _mixes;
 
     public TinyBlock(TinyShape shape)
         : base(nameof(TinyBlock))
     {
         (_first, _second, _attention) = (nn.LayerNorm(shape.Hidden), nn.LayerNorm(shape.Hidden), new TinyAttention(shape));
         (_up, _down, _normalises, _drops) = (nn.Linear(shape.Hidden, shape.Inner), nn.Linear(shape.Inner, shape.Hidden), shape.NormalisesInner, shape.Drops);
+        (_scale, _gate, _mixes) = (shape.ScalesInner ? new Parameter(ones(1)) : null, shape.Gates ? nn.Linear(shape.Hidden, 1) : null, shape.MixesPositions);
         RegisterComponents();
     }
 
     public override Tensor forward(Tensor input)
     {
         var hidden = input + _attention.call(_first.call(input));
-        var wide = nn.functional.gelu(_up.call(_second.call(hidden)));
+        if (_mixes)
+            hidden = hidden - hidden.mean([1], keepdim: true);
+        var normed = _second.call(hidden);
+        var wide = nn.functional.gelu(_up.call(normed));
+        if (_scale is not null)
+            wide = wide * _scale;
+        if (_gate is not null)
+            wide = wide * _gate.call(normed).sigmoid();
         if (_normalises)
             wide = wide / wide.square().sum([-1], keepdim: true).sqrt();
         if (_drops == "inner")

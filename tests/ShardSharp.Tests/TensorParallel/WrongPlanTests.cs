@@ -1,5 +1,6 @@
 using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
+using ShardSharp.Tests.DataParallel;
 using ShardSharp.Topology;
 using static ShardSharp.TensorParallel.TensorParallelStyle;
 using static TorchSharp.torch;
@@ -47,6 +48,71 @@ public sealed class WrongPlanTests
         // Its values are right, so that only its gradient would tell: the plan says which modules treat positions alone.
         var styles = TinyModel.Plan(new TinyShape()).Styles.Where(each => each.Key != "_norm").ToDictionary();
         MustFail(styles, "Module '_norm' has parameters, but no style", sequenceParallel: true);
+    }
+
+    /// <summary>Values are right, and each rank has a part of the gradient: of what the block does with its parameter no hook knows.</summary>
+    [Theory]
+    [InlineData(false, "Module '_blocks.1' has a parameter '_scale' whose gradient is another when it is divided over 2 ranks")]
+    [InlineData(true, "Module '_blocks.0', a TinyBlock, is called with what is divided over 2 ranks, and is whole: its gradient would be a part on each rank")]
+    public void A_raw_parameter_that_computes_with_divided_features(bool sequenceParallel, string message)
+    {
+        var styles = TinyModel.Plan(new TinyShape()).Styles.ToDictionary();
+        if (sequenceParallel)
+            styles["_blocks.*"] = Replicated();
+        MustFail(styles, message, new TinyShape { ScalesInner = true }, sequenceParallel: sequenceParallel);
+    }
+
+    [Theory]
+    [InlineData(false, "Module '_blocks.1._gate' has a parameter 'weight' whose gradient is another")]
+    [InlineData(true, "The gradient of what module '_blocks.1._attention._output' returns is another")]
+    public void A_layer_between_that_is_not_divided(bool isSummed, string message)
+    {
+        var styles = TinyModel.Plan(new TinyShape()).Styles.ToDictionary();
+        if (isSummed)
+            styles["_blocks.*._gate"] = SharedParameters();
+        MustFail(styles, message, new TinyShape { Gates = true });
+    }
+
+    /// <summary>Where no rank tries the whole model, what cannot be told has to be said.</summary>
+    [Theory]
+    [InlineData("scale", false, "Module '_blocks.0' has parameters of its own and no style, and calls '_up', which is divided.")]
+    [InlineData("scale", true, null)]
+    [InlineData("gate", false, "Module '_blocks.0._gate' has parameters and no style, and is called behind '_blocks.0._up', where features are divided.")]
+    public void Parameters_between_divided_layers_in_models_that_are_not_tried(string what, bool isSummed, string? message)
+    {
+        var (shape, whole, losses) = (new TinyShape { ScalesInner = what == "scale", Gates = what == "gate" }, new double[2], new double[2]);
+        var styles = TinyModel.Plan(shape).Styles.ToDictionary();
+        if (isSummed)
+            styles["_blocks.*"] = SharedParameters();
+        var failure = Record.Exception(() => Train(2, losses));
+        if (message is not null)
+        {
+            Assert.Contains(message, failure!.ToString(), StringComparison.Ordinal);
+            return;
+        }
+
+        Assert.Null(failure);
+        Train(1, whole);
+        Assert.Equal(whole[1], losses[1], 1e-5);
+
+        void Train(int ranks, double[] found) => RankHarness.RunSessions(
+            ranks,
+            session =>
+            {
+                using var scope = NewDisposeScope();
+                var tokens = (arange(4 * 8, ScalarType.Int64) % TinyModel.Vocabulary).reshape(4, 8);
+                using var model = session.DistributedModel(() => Randoms.Filled(new TinyModel(shape)), plan: _ => new TensorParallelPlan(styles));
+                using var optimizer = session.DistributedOptimizer(model, parameters => optim.SGD(parameters, 1));
+                for (var i = 0; i < found.Length; i++)
+                {
+                    optimizer.zero_grad();
+                    var loss = model.Step(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels)).ReduceMean();
+                    optimizer.step();
+                    if (session.Rank == 0)
+                        found[i] = loss;
+                }
+            },
+            new ParallelConfiguration { TensorParallelDegree = ranks, DelayedParameterInitialization = ranks > 1, PrescaledBatch = ranks > 1 });
     }
 
     /// <summary>No hook sees it, and all ranks would drop the same of different features.</summary>

@@ -22,6 +22,7 @@ internal static class AutomaticPlan
             $"Nothing that a {root.GetType().Name} could be called with can be made up, which an automatic plan needs: it takes more than one tensor, or has "
             + "neither an embedding nor a linear layer. Pass plan: module => TensorParallelPlan.Automatic(module, degree, example).");
         using var trace = ModelTrace.Record(root, madeUp ?? [.. example]);
+        var draws = RandomDraws.Record(root, madeUp ?? [.. example], group: null);
         Array.ForEach(madeUp ?? [], made => ((Tensor)made!).Dispose());
         var search = new PairSearch(trace, degree);
         search.Run();
@@ -37,8 +38,15 @@ internal static class AutomaticPlan
                 : $"a {module.GetType().Name} computes the same on every rank");
         }
 
-        return search.Styles.Count > 0 ? new TensorParallelPlan(search.Styles) { Reasons = search.Reasons } : throw new TensorParallelException(
-            $"No layer of a {root.GetType().Name} can be divided over {degree} ranks:\n{new TensorParallelReport([], [.. search.Reasons.Select(each => (each.Key, each.Value))])}");
+        if (search.Styles.Count == 0)
+        {
+            throw new TensorParallelException(
+                $"No layer of a {root.GetType().Name} can be divided over {degree} ranks:\n{new TensorParallelReport([], [.. search.Reasons.Select(each => (each.Key, each.Value))])}");
+        }
+
+        var sequences = new SequenceSearch(trace, search.Styles, degree);
+        var problem = sequences.Run(draws);
+        return new TensorParallelPlan(search.Styles) { Reasons = search.Reasons, SequenceStyles = sequences.Styles, SequenceProblem = problem };
     }
 
     /// <summary>The head, whose output is the model's, and embeddings; those that share a parameter only together.</summary>

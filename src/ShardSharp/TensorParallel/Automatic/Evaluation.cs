@@ -25,6 +25,13 @@ internal static class Evaluation
         }
     }
 
+    /// <summary>What a module was called with, in tensors of its own that it may write to.</summary>
+    public static object?[] Copies(object?[] arguments)
+    {
+        var complete = true;
+        return [.. arguments.Select(argument => TensorParts.Replace(argument, tensor => tensor.clone(), ref complete))];
+    }
+
     /// <summary>How far tensors are from others, relative to those; infinite where shapes differ.</summary>
     public static double Distance(Tensor expected, Tensor actual)
     {

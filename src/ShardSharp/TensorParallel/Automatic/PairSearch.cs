@@ -75,18 +75,20 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
         string? reason = null;
         TracedCall[] between = [.. trace.Calls.SkipWhile(call => call != columns[0]).TakeWhile(call => call != row)
             .Where(call => call.DependsOnWhole && !columns.Contains(call))];
-        foreach (var sections in Divisions(columns, inputs))
+        foreach (var divided in Divisions(columns, inputs))
         {
-            if (sections.SelectMany(each => each).Append(inputs).Any(length => length % degree != 0))
+            if (!divided.All(column => column.IsEven) || inputs % degree != 0)
             {
-                reason ??= $"{degree} ranks do not divide its {string.Join(", ", sections.SelectMany(each => each).Append(inputs).Distinct())} features";
+                var lengths = divided.SelectMany(column => column.Sections).Select(section => section.Length).Append(inputs).Distinct();
+                reason ??= $"{degree} ranks do not divide its {string.Join(", ", lengths)} features";
                 continue;
             }
 
-            var layers = columns.Zip(sections).Select(pair => ((Linear)pair.First.Module, pair.Second)).ToArray();
-            var trial = new PairTrial(parent, layers, row, between, degree);
-            reason = trial.Run();
-            if (reason is not null)
+            var trial = new PairTrial(parent, divided, row, between, degree);
+            var failure = trial.Run() ?? (trial.CalledAlone is { } alone
+                ? $"'{alone}' has parameters, and is called between them with nothing that would be divided: its gradient could be a part on each rank" : null);
+            reason ??= failure;
+            if (failure is not null)
                 continue;
             foreach (var name in trial.CalledWithPart)
             {
@@ -94,11 +96,9 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
                 Reasons.Remove(name);
             }
 
-            foreach (var (column, own) in columns.Zip(sections))
+            foreach (var (column, own) in columns.Zip(divided))
             {
-                Styles[column.Name] = own.Count == 1
-                    ? TensorParallelStyle.Column(headSize: own[0] / degree)
-                    : TensorParallelStyle.FusedColumn(1, own);
+                Styles[column.Name] = own.Style(degree);
                 Reasons.Remove(column.Name);
             }
 
@@ -131,24 +131,41 @@ internal sealed class PairSearch(ModelTrace trace, int degree)
         return null;
     }
 
-    /// <summary>In which sections the outputs may be divided: several layers each as one; of one layer also several things side by side.</summary>
-    private static IEnumerable<IReadOnlyList<IReadOnlyList<long>>> Divisions(List<TracedCall> columns, long inputs)
+    /// <summary>
+    /// How the outputs may be divided: several layers each as one; of one layer also several things side by side. What is smaller than the others may be
+    /// fewer heads than ranks, of which several ranks hold each.
+    /// </summary>
+    private IEnumerable<IReadOnlyList<ColumnSections>> Divisions(List<TracedCall> columns, long inputs)
     {
-        var outputs = ((Linear)columns[0].Module).out_features;
+        var layers = columns.Select(column => (Linear)column.Module).ToArray();
+        var outputs = layers[0].out_features;
         if (columns.Count > 1)
         {
             if (outputs == inputs)
-                yield return [.. columns.Select(column => (IReadOnlyList<long>)[((Linear)column.Module).out_features])];
+            {
+                foreach (var parts in Parts(layers.Any(layer => layer.out_features < inputs)))
+                    yield return [.. layers.Select(layer => Sections(layer, parts, layer.out_features))];
+            }
+
             yield break;
         }
 
         if (outputs == 3 * inputs)
-            yield return [[inputs, inputs, inputs]];
+            yield return [Sections(layers[0], degree, inputs, inputs, inputs)];
         if (outputs == 2 * inputs)
-            yield return [[inputs, inputs]];
+            yield return [Sections(layers[0], degree, inputs, inputs)];
         if (outputs > inputs && outputs < 3 * inputs && (outputs - inputs) % 2 == 0)
-            yield return [[inputs, (outputs - inputs) / 2, (outputs - inputs) / 2]];
+        {
+            foreach (var parts in Parts(isSmaller: true))
+                yield return [Sections(layers[0], parts, inputs, (outputs - inputs) / 2, (outputs - inputs) / 2)];
+        }
+
         if (outputs % inputs == 0)
-            yield return [[outputs]];
+            yield return [Sections(layers[0], degree, outputs)];
+
+        ColumnSections Sections(Linear layer, int parts, params long[] lengths) =>
+            new(layer, [.. lengths.Select(length => (length, length < inputs ? parts : degree))]);
+
+        IEnumerable<int> Parts(bool isSmaller) => isSmaller ? Enumerable.Range(1, degree).Where(parts => degree % parts == 0).Reverse() : [degree];
     }
 }

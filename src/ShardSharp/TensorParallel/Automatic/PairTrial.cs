@@ -11,16 +11,24 @@ namespace ShardSharp.TensorParallel.Automatic;
 /// whatever the code between them does.
 /// </summary>
 /// <param name="parent">A call that all layers were called in.</param>
-/// <param name="columns">Layers whose outputs are divided, and in which sections.</param>
+/// <param name="columns">Layers whose outputs are divided, and how.</param>
 /// <param name="row">The call of the layer whose inputs are divided.</param>
 /// <param name="between">Calls between those that the ranks would differ in, of modules whose gradients or dropout depend on whether they do.</param>
 /// <param name="degree">Number of ranks.</param>
 internal sealed class PairTrial(
-    TracedCall parent, IReadOnlyList<(Linear Layer, IReadOnlyList<long> Sections)> columns, TracedCall row, IReadOnlyList<TracedCall> between, int degree)
+    TracedCall parent, IReadOnlyList<ColumnSections> columns, TracedCall row, IReadOnlyList<TracedCall> between, int degree)
 {
     private const double Tolerance = 1e-4, HalfTolerance = 3e-2;
 
     private readonly HashSet<string> _whole = [];
+
+    /// <summary>
+    /// A module between with parameters that is called with no part, as with positions, so that its gradient may be a part unseen; null for none. Adapters
+    /// follow their layers.
+    /// </summary>
+    public string? CalledAlone => between.FirstOrDefault(call =>
+        _whole.Contains(call.Name) && call.Module.named_parameters(recurse: false).Any()
+        && !columns.Any(column => IsAdapterOf(column.Layer, call.Module)))?.Name;
 
     /// <summary>Names of the modules between that are called with a part.</summary>
     public HashSet<string> CalledWithPart { get; } = [];
@@ -78,34 +86,23 @@ internal sealed class PairTrial(
     /// <summary>Parameters that are divided with a layer's inputs, along their second dimension.</summary>
     private static Parameter[] Inputs(Linear layer) => LinearAdapter.Of(layer) is { } adapter ? [layer.weight!, adapter.Down.weight!] : [layer.weight!];
 
+    private static bool IsAdapterOf(Linear layer, nn.Module module) =>
+        LinearAdapter.Of(layer) is { } adapter && (ReferenceEquals(module, adapter.Down) || ReferenceEquals(module, adapter.Up));
+
     private static double Bound(Tensor tensor) => tensor.dtype is ScalarType.Float32 or ScalarType.Float64 ? Tolerance : HalfTolerance;
 
     private void Divide(int rank, Linear layer, Tensor[] values)
     {
         var next = 0;
-        foreach (var (column, sections) in columns)
+        foreach (var column in columns)
         {
-            foreach (var parameter in Outputs(column))
-                TensorData.Set(parameter, ParameterLayout.Divided(values[next].shape, 0, Ranges(sections, rank)).Slice(values[next++]).contiguous());
+            foreach (var parameter in Outputs(column.Layer))
+                TensorData.Set(parameter, ParameterLayout.Divided(values[next].shape, 0, column.RangesOf(rank, degree)).Slice(values[next++]).contiguous());
         }
 
         var share = layer.in_features / degree;
         foreach (var parameter in Inputs(layer))
             TensorData.Set(parameter, values[next++].narrow(1, rank * share, share).contiguous());
-    }
-
-    private IndexRange[] Ranges(IReadOnlyList<long> sections, int rank)
-    {
-        var start = 0L;
-        var ranges = new IndexRange[sections.Count];
-        for (var i = 0; i < ranges.Length; i++)
-        {
-            var share = sections[i] / degree;
-            ranges[i] = new IndexRange(start + (rank * share), share);
-            start += sections[i];
-        }
-
-        return ranges;
     }
 
     /// <summary>One rank's part, while the code behind goes on with the sum as it was; the parent must then return what it did.</summary>
@@ -132,7 +129,7 @@ internal sealed class PairTrial(
         object? result;
         try
         {
-            result = new ModuleCall(parent.Module).Invoke(Copies(parent.Arguments));
+            result = new ModuleCall(parent.Module).Invoke(Evaluation.Copies(parent.Arguments));
         }
         catch (Exception failure) when (failure is ExternalException or ArgumentException or InvalidOperationException)
         {
@@ -152,11 +149,5 @@ internal sealed class PairTrial(
     {
         (TracedCall.HaveSameShapes(call.Arguments, given) ? _whole : CalledWithPart).Add(call.Name);
         return given;
-    }
-
-    private static object?[] Copies(object?[] arguments)
-    {
-        var complete = true;
-        return [.. arguments.Select(argument => TensorParts.Replace(argument, tensor => tensor.clone(), ref complete))];
     }
 }

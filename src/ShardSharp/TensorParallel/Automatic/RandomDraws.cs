@@ -15,11 +15,11 @@ internal sealed class RandomDraws
     /// <summary>Runs one forward in training mode on this rank alone; null where that cannot be.</summary>
     /// <param name="root">The model, whole. Its buffers and the random numbers stay as they are.</param>
     /// <param name="example">What to call it with.</param>
-    /// <param name="group">The ranks.</param>
-    public static RandomDraws? Record(nn.Module root, object?[] example, ProcessGroup group)
+    /// <param name="group">The ranks; null where it is known that no others compute now.</param>
+    public static RandomDraws? Record(nn.Module root, object?[] example, ProcessGroup? group)
     {
         using var own = ThreadGenerators.TryUse(0);
-        if (own is null && !CanTell(group))
+        if (own is null && group is not null && !CanTell(group))
             return null;
         var draws = new RandomDraws();
         using var scope = NewDisposeScope();
@@ -45,6 +45,9 @@ internal sealed class RandomDraws
             Array.ForEach(buffers, each => each.Buffer.copy_(each.Before));
         }
     }
+
+    /// <summary>The first module that drew; null for none.</summary>
+    public string? First => _events.Where(each => each.Moment == DrawMoment.Draw).Select(each => each.Name).FirstOrDefault();
 
     /// <summary>Says which module draws where ranks have different values; null for none.</summary>
     /// <param name="context">The divided model.</param>

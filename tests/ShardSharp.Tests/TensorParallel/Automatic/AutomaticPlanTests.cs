@@ -3,6 +3,7 @@ using ShardSharp.TensorParallel;
 using ShardSharp.Testing;
 using ShardSharp.Tests.DataParallel;
 using ShardSharp.Tests.HuggingFace;
+using ShardSharp.Topology;
 using static TorchSharp.torch;
 
 namespace ShardSharp.Tests.TensorParallel.Automatic;
@@ -67,6 +68,39 @@ public sealed class AutomaticPlanTests
             Assert.Contains(spread.Report.Spread, each => each == ("_blocks.0._up", "column-parallel"));
             Assert.Contains("_norm: left alone, a LayerNorm computes the same on every rank", spread.Report.ToString(), StringComparison.Ordinal);
         });
+    }
+
+    /// <summary>A session divides sequences where memory counts and trying shows that it can be; where not, the report says why.</summary>
+    [Theory]
+    [InlineData(OptimizationGoal.Memory, false)]
+    [InlineData(OptimizationGoal.Speed, false)]
+    [InlineData(OptimizationGoal.Memory, true)]
+    public void Sequences_are_divided_where_positions_are_treated_alone(OptimizationGoal goal, bool mixes) => RankHarness.RunSessions(
+        2,
+        session =>
+        {
+            using var scope = NewDisposeScope();
+            var shape = new TinyShape { MixesPositions = mixes };
+            using var whole = Created(shape);
+            var tokens = (arange(4 * 7, ScalarType.Int64) % TinyModel.Vocabulary).reshape(4, 7);
+            var expected = nn.functional.cross_entropy(whole.call(tokens).flatten(0, 1), tokens.flatten());
+            using var model = session.DistributedModel(() => Created(shape));
+            Assert.Equal(expected.item<float>(), model.Step(tokens, tokens, (logits, labels) => model.CrossEntropy(logits, labels)).ReduceMean(), 1e-5);
+            var report = model.TensorParallelism!.Report;
+            Assert.Equal(goal == OptimizationGoal.Memory && !mixes, report.Spread.Contains(("_norm", "sequence-parallel")));
+            Assert.Equal(mixes ? "'_blocks.0._second' is called with something that is neither the whole sequence nor a rank's part of it" : null, report.SequenceProblem);
+        },
+        new ParallelConfiguration { TensorParallelDegree = 2, PrescaledBatch = true, Optimize = goal });
+
+    [Theory]
+    [InlineData("mixes", "'_blocks.0._second' is called with something that is neither the whole sequence nor a rank's part of it")]
+    [InlineData("drops", "'_blocks.0' draws random numbers in its own code")]
+    [InlineData("scales", "'_blocks.0' has parameters of its own and calls others")]
+    public void Sequences_that_cannot_be_divided_are_refused_with_the_reason(string what, string reason)
+    {
+        using var model = Created(new TinyShape { MixesPositions = what == "mixes", Drops = what == "drops" ? "result" : null, ScalesInner = what == "scales" });
+        var plan = TensorParallelPlan.Automatic(model, 2);
+        Assert.Contains(reason, Assert.Throws<TensorParallelException>(() => plan.WithSequenceParallelism()).Message, StringComparison.Ordinal);
     }
 
     /// <summary>The plans of architectures divide what an automatic one finds by itself.</summary>
