@@ -37,7 +37,7 @@ internal sealed unsafe class CreationScope : IDisposable
         }
 
         (_owner, _number, _outer) = (owner, number, _current);
-        _redirection = TensorAllocator.Redirect(&Allocate, &Free, everySize: true);
+        _redirection = TensorAllocator.Redirect(&Allocate, &Free, &Owns, everySize: true);
         _current = this;
     }
 
@@ -109,6 +109,8 @@ internal sealed unsafe class CreationScope : IDisposable
         else
             ((delegate* unmanaged<void*, void>)block.Free)(address);
     }
+
+    private static bool Owns(nint address) => Blocks.ContainsKey(address);
 
     /// <param name="Scope">The innermost scope.</param>
     /// <param name="Free">What frees it; 0 for the C library.</param>

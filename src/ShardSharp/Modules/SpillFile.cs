@@ -69,6 +69,9 @@ internal sealed unsafe class SpillFile : IDisposable
             owner.FreeBlock(address);
     }
 
+    /// <summary>Whether an instance handed out that memory, and it has not been freed.</summary>
+    public static bool Owns(nint address) => Owners.ContainsKey(address);
+
     /// <summary>Lets go of all resident pages, whose contents stay with the file, and has the kernel begin to write them.</summary>
     public void LetGo()
     {

@@ -17,7 +17,7 @@ internal sealed unsafe class SpilledTensors(SpillFile file)
     /// <exception cref="IOException">The disk is full, whatever the function made of that.</exception>
     public T Make<T>(Func<T> make)
     {
-        using var _ = TensorAllocator.Redirect(&Allocate, &Free);
+        using var _ = TensorAllocator.Redirect(&Allocate, &Free, &SpillFile.Owns);
         (_current, _failure) = (this, null);
         try
         {

@@ -15,8 +15,8 @@ namespace ShardSharp.Native;
 /// <c>docs/performance.md</c> has the measurements.
 /// </para>
 /// <para>
-/// The allocator is libtorch's own object with one virtual function replaced: its table of virtual functions is copied and
-/// <c>allocate</c> points to <see cref="AllocatorCode"/>. That also counts what tensors hold, and can take the tensors of one thread from
+/// The allocator is libtorch's own object with two virtual functions replaced: its table of virtual functions is copied, and
+/// <c>allocate</c> and <c>raw_deleter</c> point to <see cref="AllocatorCode"/>. That also counts what tensors hold, and can take the tensors of one thread from
 /// elsewhere.
 /// </para>
 /// Sources: c10/core/Allocator.h, c10/core/CPUAllocator.h; Itanium C++ ABI, "Virtual Table Layout".
@@ -30,6 +30,7 @@ internal static unsafe partial class TensorAllocator
     private const int TableEntries = 8;
     private const int FirstFunction = 2;
     private const int Allocate = FirstFunction + 2;
+    private const int RawDeleter = FirstFunction + 4;
 
     private static readonly Lazy<bool> Installed = new(TryInstall);
     private static readonly AllocatorCode.Words* Words = (AllocatorCode.Words*)NativeMemory.AllocZeroed((nuint)sizeof(AllocatorCode.Words));
@@ -39,6 +40,7 @@ internal static unsafe partial class TensorAllocator
     private static nint* _ordinary;
     private static nint* _everySize;
     private static nint* _used;
+    private static (nint Owns, nint Free)[] _elsewhere = [];
 
     /// <summary>Bytes that the tensors of this process hold, of at least <see cref="AllocatorCode.SmallestBlock"/> each.</summary>
     public static long BytesInUse => Volatile.Read(ref Words->InUse);
@@ -64,16 +66,35 @@ internal static unsafe partial class TensorAllocator
     /// </summary>
     /// <param name="allocate">Memory that begins on a 64-byte boundary; null has libtorch throw. It must not throw itself.</param>
     /// <param name="free">Frees such memory, on any thread, at any time until the process ends.</param>
+    /// <param name="owns">Whether memory is such, at its address.</param>
     /// <param name="everySize">Whether tensors below <see cref="AllocatorCode.SmallestBlock"/> are taken as well.</param>
-    public static Redirection Redirect(delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free, bool everySize = false)
+    public static Redirection Redirect(
+        delegate* unmanaged<nuint, void*> allocate, delegate* unmanaged<void*, void> free, delegate*<nint, bool> owns, bool everySize = false)
     {
         Redirecting.Enter();
+        if (!_elsewhere.Contains(((nint)owns, (nint)free)))
+            Volatile.Write(ref _elsewhere, [.. _elsewhere, ((nint)owns, (nint)free)]);
+        Volatile.Write(ref Words->FreeElsewhere, (nint)(delegate* unmanaged<void*, byte>)&FreeElsewhere);
         var redirection = new Redirection(Words->Thread, Words->Allocate, Words->Free, (nint)_used);
         (Words->Allocate, Words->Free) = ((nint)allocate, (nint)free);
         Volatile.Write(ref Words->Thread, ThisThread());
         if (everySize)
             Use(_everySize);
         return redirection;
+    }
+
+    [UnmanagedCallersOnly]
+    private static byte FreeElsewhere(void* memory)
+    {
+        foreach (var (owns, free) in Volatile.Read(ref _elsewhere))
+        {
+            if (!((delegate*<nint, bool>)owns)((nint)memory))
+                continue;
+            ((delegate* unmanaged<void*, void>)free)(memory);
+            return 1;
+        }
+
+        return 0;
     }
 
     private static bool TryInstall()
@@ -95,6 +116,7 @@ internal static unsafe partial class TensorAllocator
         var usableSize = NativeLibrary.GetExport(process, "malloc_usable_size");
         var functions = new ReadOnlySpan<nint>((void*)table, TableEntries).ToArray();
         var libtorch = functions[Allocate];
+        var libtorchFree = ((delegate* unmanaged<nint, nint>)functions[RawDeleter])(current);
         _set = set;
         _ordinary = Create(AllocatorCode.SmallestBlock);
         _everySize = Create(smallest: 1);
@@ -108,9 +130,10 @@ internal static unsafe partial class TensorAllocator
 
         nint* Create(int smallest)
         {
-            functions[Allocate] = ExecutableMemory.TryCreate(AllocatorCode.With(Words, malloc, usableSize, free, libtorch, smallest));
+            functions[Allocate] = ExecutableMemory.TryCreate(AllocatorCode.With(Words, malloc, usableSize, free, libtorch, libtorchFree, smallest));
             if (functions[Allocate] == 0)
                 return null;
+            functions[RawDeleter] = functions[Allocate] + AllocatorCode.RawDeleter;
 
             // The allocator and its table live as long as the process: libtorch asks for it at any time.
             var allocator = (nint*)NativeMemory.Alloc((nuint)(1 + TableEntries), (nuint)sizeof(nint));

@@ -111,7 +111,7 @@ public sealed unsafe class TensorAllocatorTests
         TensorAllocator.Install();
         _given = [];
         Tensor redirected, small;
-        using (TensorAllocator.Redirect(&Give, &Take))
+        using (TensorAllocator.Redirect(&Give, &Take, &Gave))
         {
             redirected = zeros(AllocatorCode.SmallestBlock, ScalarType.Byte);
             small = zeros(AllocatorCode.SmallestBlock - 1, ScalarType.Byte);
@@ -131,10 +131,39 @@ public sealed unsafe class TensorAllocatorTests
     public void A_refusal_from_elsewhere_is_an_exception_and_no_memory_from_here()
     {
         TensorAllocator.Install();
-        using (TensorAllocator.Redirect(&Refuse, &Take))
+        using (TensorAllocator.Redirect(&Refuse, &Take, &Gave))
             Assert.Throws<ExternalException>(() => zeros(Megabyte, ScalarType.Byte));
         using var after = zeros(Megabyte, ScalarType.Byte);
     }
+
+    /// <summary>As kernels do that need memory for themselves (c10/core/Allocator.h, raw_allocate).</summary>
+    [Theory]
+    [InlineData(100, false)]
+    [InlineData(AllocatorCode.SmallestBlock + 1, false)]
+    [InlineData(4 * Megabyte, false)]
+    [InlineData(100, true)]
+    [InlineData(4 * Megabyte, true)]
+    public void Memory_without_a_tensor_is_its_own_context_and_freed_by_its_address(long bytes, bool isRedirected)
+    {
+        TensorAllocator.Install();
+        _given = [];
+        var before = TensorAllocator.BytesInUse;
+        var allocator = ((delegate* unmanaged<nint*>)NativeLibrary.GetExport(
+            NativeLibrary.Load("c10", typeof(TensorAllocator).Assembly, null), "_ZN3c1015GetCPUAllocatorEv"))();
+        var memory = stackalloc nint[4];
+        using (isRedirected ? TensorAllocator.Redirect(&Give, &Take, &Gave) : null)
+            ((delegate* unmanaged<nint*, nint*, nint, nint*>)((nint*)*allocator)[2])(memory, allocator, (nint)bytes);
+        Assert.Equal(memory[0], memory[2]);
+        Assert.Equal(0, memory[0] % 64);
+        new Span<byte>((void*)memory[0], (int)bytes).Fill(1);
+        var free = ((delegate* unmanaged<nint*, nint>)((nint*)*allocator)[4])(allocator);
+        ((delegate* unmanaged<nint, void>)free)(memory[0]);
+        Assert.Equal(before, TensorAllocator.BytesInUse);
+        Assert.Empty(_given);
+        ((delegate* unmanaged<nint, void>)free)(0);
+    }
+
+    private static bool Gave(nint memory) => _given.Contains(memory);
 
     private static List<nint> _given = [];
 
