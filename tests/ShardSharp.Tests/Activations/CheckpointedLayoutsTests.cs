@@ -8,6 +8,8 @@ using static TorchSharp.torch;
 namespace ShardSharp.Tests.Activations;
 
 /// <summary>A transformer has the same gradients, bit for bit, with checkpoints and without, however it is spread over ranks.</summary>
+/// <remarks>Alone in the process: stages are cut by the memory that layers take, which is that of all its threads.</remarks>
+[Collection(nameof(WholeProcess))]
 public sealed class CheckpointedLayoutsTests
 {
     private const int Steps = 3;
