@@ -11,11 +11,11 @@ namespace ShardSharp.Tests.TensorParallel.Styles;
 /// <summary>Divided layers of any shape compute what whole ones do, forward and backward.</summary>
 public sealed class StylePropertyTests
 {
-    /// <summary>A norm of few outputs makes numbers of rounding errors, unless it adds something to their variance.</summary>
+    /// <summary>A norm of few outputs makes numbers of rounding errors, unless it adds something to their variance; of one output it makes nothing else.</summary>
     private const double Variance = 0.01;
 
     private static readonly Gen<(int Ranks, int Inputs, int Inner, int Outputs, bool Bias, bool Sequence, int Length, int Seed)> Networks =
-        Gen.Select(Gen.Int[1, 4], Gen.Int[1, 5], Gen.Int[4, 11], Gen.Int[1, 5], Gen.Bool, Gen.Bool, Gen.Int[4, 9], Gen.Int[0, 1 << 20]);
+        Gen.Select(Gen.Int[1, 4], Gen.Int[1, 5], Gen.Int[4, 11], Gen.Int[2, 5], Gen.Bool, Gen.Bool, Gen.Int[4, 9], Gen.Int[0, 1 << 20]);
 
     [Fact]
     public void A_column_and_a_row_are_a_network() => Networks.Sample(
