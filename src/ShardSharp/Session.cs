@@ -219,14 +219,16 @@ public sealed partial class Session : IDisposable
     private DistributedModel<TModule> Distribute<TModule>(TModule module, Func<string, bool>? isUnit, ModelDivision division)
         where TModule : nn.Module
     {
-        // Units take their parameters to a GPU themselves, a slice each.
-        if (Device.type != DeviceType.CPU)
-            DeviceMove.Apply(Configuration.HasUnits ? module.buffers() : module.parameters().Cast<Tensor>().Concat(module.buffers()), Device);
+        var isElsewhere = Device.type != DeviceType.CPU;
+        if (isElsewhere && !Configuration.HasUnits)
+            DeviceMove.Apply(module, Device);
         var model = new DistributedModel<TModule>(module, Configuration, Groups, Device, isUnit, division)
         {
             StepEnded = Configuration.MemoryReport ? PrintMemory : null,
         };
-        if (Device.type != DeviceType.CPU)
+
+        // Units took their parameters to the GPU themselves, a slice each.
+        if (isElsewhere && Configuration.HasUnits)
             DeviceMove.Apply(module, Device);
         if (IsFirstRank)
             model.ReportActivationPlan(Console.WriteLine);

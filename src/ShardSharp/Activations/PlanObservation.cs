@@ -35,20 +35,13 @@ internal sealed class PlanObservation : IDisposable
     public TimeSpan Time => _recomputation.Spent;
 
     /// <summary>What backward leaves at parameters is no activation.</summary>
-    private long Current => TensorAllocator.BytesInUse - _root.parameters().Sum(BytesOfGradient);
+    private long Current => TensorAllocator.BytesInUse - TensorBytes.OfCountedGradients(_root.parameters());
 
     public void Dispose()
     {
         _recomputation.Observed = null;
         foreach (var hooks in _hooks)
             hooks.Dispose();
-    }
-
-    private static long BytesOfGradient(TorchSharp.Modules.Parameter parameter)
-    {
-        using var gradient = parameter.grad;
-        var bytes = gradient is null ? 0 : TensorBytes.Of(gradient);
-        return bytes >= AllocatorCode.SmallestBlock ? bytes : 0;
     }
 
     private object?[] Began(object?[] given)

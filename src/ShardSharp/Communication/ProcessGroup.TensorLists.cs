@@ -22,9 +22,11 @@ public abstract unsafe partial class ProcessGroup
         }).ToArray();
 
         // On a GPU a message follows what the caller has queued there by now.
-        var messages = leases.Select(lease => lease.Device is { } device
-            ? MessageOnDevice(SendCall(lease, destination, site) with { InBackground = true }, Devices.Open(device), lease)
-            : null).ToArray();
+        var parts = leases.Select(lease =>
+        {
+            var call = SendCall(lease, destination, site) with { InBackground = true };
+            return lease.Device is { } device ? MessageOnDevice(call, Devices.Open(device), lease).Queue : recording => Execute(call, recording);
+        }).ToArray();
         return FollowUp(CollectiveKind.Send, destination, recording =>
         {
             try
@@ -36,21 +38,13 @@ public abstract unsafe partial class ProcessGroup
                         SendPart(new FlatBuffer(address + TensorListHeader.FirstLength, (header.Length - TensorListHeader.FirstLength) * sizeof(long)));
                 }
 
-                foreach (var (lease, message) in leases.Zip(messages))
-                {
-                    if (message is not null)
-                        message.Queue(recording);
-                    else
-                        Execute(SendCall(lease, destination, site) with { InBackground = true }, recording);
-                }
+                foreach (var part in parts)
+                    part(recording);
             }
             finally
             {
-                foreach (var (lease, message) in leases.Zip(messages))
-                {
-                    if (message is null)
-                        lease.Dispose();
-                }
+                foreach (var lease in leases.Where(lease => lease.Device is null))
+                    lease.Dispose();
             }
 
             void SendPart(FlatBuffer part) => Execute(

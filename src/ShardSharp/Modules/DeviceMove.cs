@@ -11,23 +11,16 @@ namespace ShardSharp.Modules;
 /// </remarks>
 internal static class DeviceMove
 {
-    /// <summary>Moves tensors.</summary>
-    /// <param name="tensors">Parameters and buffers; those that are there already stay as they are.</param>
-    /// <param name="device">Where to.</param>
-    public static void Apply(IEnumerable<Tensor> tensors, Device device)
+    /// <summary>Moves all of a module, what it has in fields of its own included; what is there already stays as it is.</summary>
+    public static void Apply(nn.Module module, Device device)
     {
         using var _ = no_grad();
-        foreach (var tensor in tensors.Where(tensor => tensor.device_type != device.type))
+        foreach (var tensor in ModuleTree.TensorsOf(module).Where(tensor => tensor.device_type != device.type))
         {
             using var moved = tensor.to(device);
             TensorData.Set(tensor, moved);
         }
-    }
 
-    /// <summary>Moves all of a module, what it has in fields of its own included.</summary>
-    public static void Apply(nn.Module module, Device device)
-    {
-        Apply(module.parameters().Cast<Tensor>().Concat(module.buffers()), device);
         module.to(device);
     }
 }

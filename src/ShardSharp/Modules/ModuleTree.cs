@@ -18,6 +18,9 @@ internal static class ModuleTree
         }
     }
 
+    /// <summary>Parameters and buffers of a module and all below it.</summary>
+    public static IEnumerable<Tensor> TensorsOf(nn.Module root) => root.parameters().Cast<Tensor>().Concat(root.buffers());
+
     /// <summary>Name of a child or parameter in the model.</summary>
     public static string NameOf(string parent, string child) => parent.Length == 0 ? child : $"{parent}.{child}";
 

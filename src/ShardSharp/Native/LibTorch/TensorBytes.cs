@@ -10,6 +10,10 @@ internal static class TensorBytes
 
     public static long OfGradients(IEnumerable<Parameter> parameters) => parameters.Sum(OfGradient);
 
+    /// <summary>The same as far as <see cref="TensorAllocator"/> counts them.</summary>
+    public static long OfCountedGradients(IEnumerable<Parameter> parameters) =>
+        parameters.Select(OfGradient).Where(bytes => bytes >= AllocatorCode.SmallestBlock).Sum();
+
     private static long OfGradient(Parameter parameter)
     {
         using var gradient = parameter.grad;

@@ -56,12 +56,7 @@ internal sealed class CutModel
     public IEnumerable<nn.Module> ModulesOf(int stage) => _stages[stage].SelectMany(part => part.Modules);
 
     /// <summary>Bytes of the gradients of this rank's parameters, as far as the allocator counts them.</summary>
-    public long GradientBytes => Held.parameters().Sum(parameter =>
-    {
-        using var gradient = parameter.grad;
-        var bytes = gradient is null ? 0 : TensorBytes.Of(gradient);
-        return bytes < AllocatorCode.SmallestBlock ? 0 : bytes;
-    });
+    public long GradientBytes => TensorBytes.OfCountedGradients(Held.parameters());
 
     /// <summary>The stage that calls a module, or what holds it; null where stages call only parts of it.</summary>
     public int? StageOf(nn.Module module)
@@ -139,9 +134,9 @@ internal sealed class CutModel
     /// <summary>Lets go of the parameters and buffers that only other ranks' stages use: they stay in the modules, and are empty.</summary>
     public void ReleaseOthers()
     {
-        var held = Held.parameters().Cast<Tensor>().Concat(Held.buffers()).ToHashSet<Tensor>(ReferenceEqualityComparer.Instance);
+        var held = ModuleTree.TensorsOf(Held).ToHashSet<Tensor>(ReferenceEqualityComparer.Instance);
         using var _ = no_grad();
-        foreach (var tensor in Root.parameters().Cast<Tensor>().Concat(Root.buffers()).Where(tensor => !held.Contains(tensor)))
+        foreach (var tensor in ModuleTree.TensorsOf(Root).Where(tensor => !held.Contains(tensor)))
         {
             using var nothing = empty(0, dtype: tensor.dtype, device: tensor.device);
             TensorData.Set(tensor, nothing);
